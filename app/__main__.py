@@ -1,0 +1,120 @@
+"""The commands. The one place where the parts are wired together."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from app.errors import StopProgram
+from app.settings import Settings, described, process_settings
+
+
+class _Service(Protocol):
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def _bridge(settings: Settings) -> int:
+    """Take in reports, keep the daily JSON, republish, and hand over to the workers."""
+    from app.bridge import Bridge
+    from app.channels import PROFIT_REPORT, TICKER_UPDATES
+    from app.daily_file import DailyFiles
+    from app.handover import Handover
+    from app.journal import Journal
+    from app.ledger import Ledger
+    from app.newest import NewestRegister
+    from app.redis_client import connect
+    from app.republisher import Republisher
+    from app.subscriber import Subscriber
+    from tasks.queue import CeleryQueue
+
+    client = connect(settings.redis_url)
+    return _serve(
+        Bridge(
+            settings,
+            subscriber=Subscriber(settings.redis_url, [PROFIT_REPORT], [TICKER_UPDATES + "*"]),
+            journal=Journal(client),
+            ledger=Ledger(settings.profit_base_path),
+            files=DailyFiles(settings.profit_base_path),
+            republisher=Republisher(client),
+            handover=Handover(
+                CeleryQueue(settings), NewestRegister(settings.redis_url).next_revision
+            ),
+        )
+    )
+
+
+def _subscriber(settings: Settings) -> int:
+    """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
+    from app.feed import Feed, feed_subscriber
+    from app.handover import Handover
+    from app.newest import NewestRegister
+    from tasks.queue import CeleryQueue
+
+    handover = Handover(CeleryQueue(settings), NewestRegister(settings.redis_url).next_revision)
+    return _serve(Feed(settings, feed_subscriber(settings), handover))
+
+
+def _dev(settings: Settings) -> int:
+    """Run the whole system on this machine, with simulated bots and no account."""
+    from app.dev.stack import run
+
+    return run(settings)
+
+
+def _show_config(settings: Settings) -> int:
+    """Print every setting, with secrets masked."""
+    for name, value, meaning in described(settings):
+        print(f"{name}={value}  # {meaning}")  # noqa: T201 - this is its output
+    return 0
+
+
+def _rejected(settings: Settings) -> int:
+    """Print the messages that were not counted, each with the time and the reason."""
+    from app.ledger import read_rejected
+
+    for at, reason, message in read_rejected(settings.profit_base_path):
+        print(f"{at}  {reason}\n    {message.decode(errors='backslashreplace')}")  # noqa: T201
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Settings], int]] = {
+    "bridge": _bridge,
+    "subscriber": _subscriber,
+    "dev": _dev,
+    "rejected": _rejected,
+    "show-config": _show_config,
+}
+
+
+def _serve(service: _Service) -> int:
+    """Run a service until SIGTERM or Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    service.run()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m app", description="The profit bridge.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+    command = _COMMANDS[parser.parse_args(arguments).command]
+    try:
+        settings = process_settings()
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
+        return command(settings)
+    except StopProgram as error:
+        print(f"profit bridge: {error}", file=sys.stderr)  # noqa: T201 - for people
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

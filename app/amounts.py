@@ -1,0 +1,77 @@
+"""Exact money: an amount is a whole number of millionths, rounded only when it is shown."""
+
+import math
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from app.errors import RejectMessage
+
+MILLIONTHS = 1_000_000
+"""Millionths in one unit of the account's currency."""
+
+LARGEST = 1_000_000_000
+"""An amount beyond this, in units, is a fault of the bot and not a profit."""
+
+_MILLIONTH = Decimal("0.000001")
+_SURELY_ROUNDED = 0.25
+_NUMERAL = re.compile(r"\s*[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?\s*", re.ASCII)
+
+
+def to_millionths(amount: float | str, field: str) -> int:
+    """The nearest whole number of millionths to `amount`, half to even.
+
+    A float stands for the shortest decimal that names it, as bots and JSON mean it.
+
+    Raises:
+        RejectMessage: the amount of `field` is no finite number, or absurdly large.
+    """
+    if type(amount) is int:
+        if -LARGEST <= amount <= LARGEST:
+            return amount * MILLIONTHS
+        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
+    if isinstance(amount, float):
+        if not -LARGEST <= amount <= LARGEST:
+            raise _not_usable(field, amount)
+        scaled = amount * MILLIONTHS
+        nearest = round(scaled)
+        if -_SURELY_ROUNDED < scaled - nearest < _SURELY_ROUNDED:
+            return nearest
+        # Up to LARGEST, float and product are together off by less than 0.125: only nearer to
+        # a tie than that could the product round another way than the decimal does.
+        return _decimal_to_millionths(Decimal(repr(amount)), field)
+    if not _NUMERAL.fullmatch(str(amount)):
+        raise RejectMessage(f"{field} is not a number: {str(amount)[:40]!r}")
+    return _decimal_to_millionths(Decimal(str(amount).strip()), field)
+
+
+def _not_usable(field: str, amount: float) -> RejectMessage:
+    if not math.isfinite(amount):
+        return RejectMessage(f"{field} is not finite: {amount}")
+    return RejectMessage(f"{field} is beyond {LARGEST:,}: {amount}")
+
+
+def _decimal_to_millionths(amount: Decimal, field: str) -> int:
+    if abs(amount) > LARGEST:
+        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {amount:.6g}")
+    return _quantized(amount)
+
+
+def _quantized(amount: Decimal) -> int:
+    return int(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN).scaleb(6))
+
+
+def from_shown(number: float) -> int:
+    """The millionths of a number that was shown, of any size.
+
+    Raises:
+        TypeError: it is no number.
+        ArithmeticError: it is not finite.
+    """
+    if not isinstance(number, int | float):
+        raise TypeError(f"not a number: {number!r}")
+    return _quantized(Decimal(repr(number)))
+
+
+def shown(millionths: int, decimals: int) -> float:
+    """The amount rounded half to even to `decimals` places, as the number that JSON shows."""
+    return round(millionths, decimals - 6) / MILLIONTHS

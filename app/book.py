@@ -1,0 +1,151 @@
+"""The book: what every symbol and the account have made, day by day. Exact, and without I/O."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from app.amounts import shown
+from app.channels import AGGREGATE
+from app.messages import ProfitReport, ReportKind, day_of, to_text
+
+
+class Figures(NamedTuple):
+    """Amounts in millionths, and when the newest report in them was made (0: there is none)."""
+
+    total: int = 0
+    unrealized: int = 0
+    realized: int = 0
+    converted: int = 0
+    at: int = 0
+
+    def plus(self, other: "Figures") -> "Figures":
+        """The sum of both; the time is the newer one."""
+        return Figures(
+            self.total + other.total,
+            self.unrealized + other.unrealized,
+            self.realized + other.realized,
+            self.converted + other.converted,
+            max(self.at, other.at),
+        )
+
+    def minus(self, other: "Figures") -> "Figures":
+        """What is left without the amounts of `other`; the time stays."""
+        return Figures(
+            self.total - other.total,
+            self.unrealized - other.unrealized,
+            self.realized - other.realized,
+            self.converted - other.converted,
+            self.at,
+        )
+
+    def shown(self, decimals: int) -> str:
+        """The five fields that other programs read, as the inside of a JSON object.
+
+        Written by hand because it is needed for every report; the numbers are what JSON writes.
+        """
+        return (
+            f'"total": {shown(self.total, decimals)!r}, '
+            f'"unrealized": {shown(self.unrealized, decimals)!r}, '
+            f'"realized": {shown(self.realized, decimals)!r}, '
+            f'"converted": {shown(self.converted, decimals)!r}, '
+            f'"timestamp": "{to_text(self.at)}"'
+        )
+
+
+NOTHING = Figures()
+
+
+class Change(NamedTuple):
+    """New figures of a symbol or of the account on one day."""
+
+    day: int
+    symbol: str
+    figures: Figures
+    is_newest: bool
+    """False for a late report: there is a newer day, so this one is not shown any more."""
+
+
+class DayBook:
+    """The figures of one day. The account is kept as a running sum, not added up anew."""
+
+    def __init__(self, kind: ReportKind, opening: dict[str, Figures] | None = None) -> None:
+        self._replaces = kind == "snapshot"
+        self.symbols: dict[str, Figures] = dict(opening or {})
+        # An adopted file may name an account that is more than the symbols in it: the rest
+        # belongs to the account all the same.
+        account = self.symbols.pop(AGGREGATE, None)
+        self.account = account if account is not None else add_up(self.symbols.values())
+
+    def apply(self, report: ProfitReport) -> Figures:
+        """Count one report; the new figures of its symbol."""
+        old = self.symbols.get(report.symbol, NOTHING)
+        reported = Figures(
+            report.total, report.unrealized, report.realized, report.converted, report.at
+        )
+        if self._replaces:
+            new = old if old.at > report.at else reported
+        else:
+            new = old.plus(reported)
+        self.symbols[report.symbol] = new
+        self.account = self.account.minus(old).plus(new)
+        return new
+
+    def items(self) -> Iterator[tuple[str, Figures]]:
+        """Every symbol's figures, and the account's as the last."""
+        yield from self.symbols.items()
+        yield AGGREGATE, self.account
+
+
+def add_up(figures: Iterable[Figures]) -> Figures:
+    """The sum of all `figures`."""
+    total = NOTHING
+    for one in figures:
+        total = total.plus(one)
+    return total
+
+
+class Book:
+    """All days that a report may still come for, and which day is the newest of each symbol."""
+
+    def __init__(self) -> None:
+        self.days: dict[int, DayBook] = {}
+        self._newest_day: dict[str, int] = {}
+
+    def add_day(self, day: int, figures: DayBook) -> None:
+        """Take in what is known of a day, before reports for it are applied."""
+        self.days[day] = figures
+        for symbol in figures.symbols:
+            self._note(symbol, day)
+        if figures.symbols or figures.account != NOTHING:
+            self._note(AGGREGATE, day)
+
+    def forget_before(self, day: int) -> None:
+        """Drop the figures of days that no report can come for any more."""
+        for old in [known for known in self.days if known < day]:
+            del self.days[old]
+
+    def apply(self, report: ProfitReport) -> tuple[Change, Change]:
+        """Count one report; the change of its symbol, and then the account's.
+
+        The report's day must have been added.
+        """
+        day = day_of(report.at)
+        figures = self.days[day]
+        of_symbol = figures.apply(report)
+        return (
+            Change(day, report.symbol, of_symbol, self._note(report.symbol, day)),
+            Change(day, AGGREGATE, figures.account, self._note(AGGREGATE, day)),
+        )
+
+    def newest(self) -> Iterator[Change]:
+        """The newest figures of every symbol and of the account."""
+        for symbol, day in self._newest_day.items():
+            known = self.days.get(day)
+            if known is not None:
+                of_symbol = known.account if symbol == AGGREGATE else known.symbols[symbol]
+                yield Change(day, symbol, of_symbol, is_newest=True)
+
+    def _note(self, symbol: str, day: int) -> bool:
+        if day >= self._newest_day.get(symbol, day):
+            self._newest_day[symbol] = day
+            return True
+        return False

@@ -1,0 +1,132 @@
+"""The bookkeeper: every report into the ledger first, then into the book."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.book import Book, Change
+from app.daily_file import path_of, read_figures, set_aside
+from app.errors import RejectMessage, RetryLater, StopProgram
+from app.ledger import Ledger, Outcome, Rejected
+from app.messages import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Batch:
+    """What is counted together: reports with the messages they came in, and what was no report."""
+
+    journal_position: str
+    accepted: list[tuple[ProfitReport, bytes]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class Bookkeeper:
+    """Keeps ledger and book together, and takes in the daily files that were there before.
+
+    Args:
+        ledger: the truth.
+        base: PROFIT_BASE_PATH, where daily files may already be.
+        kind: what a report of a new day means.
+        clock: the time in microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, ledger: Ledger, base: Path, kind: ReportKind, clock: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._base = base
+        self._kind = kind
+        self._clock = clock
+        self._today = day_of(clock())
+        self.book = Book()
+
+    def open(self) -> None:
+        """Read all days that a report may still come for.
+
+        Raises:
+            StopProgram: today was begun with the other kind of report.
+        """
+        for day in range(_oldest(self._today), self._today):
+            if not self._ledger.is_empty(day):
+                self._open_day(day)
+        if self._open_day(self._today) != self._kind:
+            raise StopProgram(
+                f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
+                "change it after midnight UTC"
+            )
+
+    def uncounted(self) -> list[Change]:
+        """Count what an earlier run recorded and perhaps did not publish; what it changes."""
+        reports = self._ledger.unpublished()
+        if reports:
+            log.info("publishing_again reports=%d", len(reports))
+        return self._apply(reports)
+
+    def count(self, batch: Batch) -> list[Change]:
+        """Record a batch, and count what is new in it; what that changes, in order.
+
+        Raises:
+            RetryLater: the disk did not take it; nothing of the batch was counted.
+        """
+        now = self._clock()
+        self._turn_page(day_of(now))
+        try:
+            for day in {day_of(report.at) for report, _ in batch.accepted}:
+                if day not in self.book.days:
+                    self._open_day(day)
+            outcomes = self._ledger.record(
+                batch.accepted, batch.rejected, batch.journal_position, to_text(now)
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise RetryLater(f"the ledger takes nothing: {error}") from None
+        for rejected in batch.rejected:
+            log.warning("report_rejected reason=%r", rejected.reason)
+        counted = []
+        for (report, _), outcome in zip(batch.accepted, outcomes, strict=True):
+            if outcome is Outcome.COUNTED:
+                counted.append(report)
+            elif outcome is Outcome.CONFLICT:
+                log.warning("report_rejected reason='conflict' symbol=%s", report.symbol)
+        return self._apply(counted)
+
+    def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:
+        return [change for report in reports for change in self.book.apply(report)]
+
+    def days(self) -> Iterator[Change]:
+        """All figures of all days."""
+        for day, figures in self.book.days.items():
+            for symbol, of_symbol in figures.items():
+                yield Change(day, symbol, of_symbol, is_newest=False)
+
+    def _turn_page(self, today: int) -> None:
+        if today > self._today:
+            self._today = today
+            self.book.forget_before(_oldest(today))
+
+    def _open_day(self, day: int) -> ReportKind:
+        kind = self._ledger.open_day(day, self._kind)
+        if self._ledger.is_empty(day):
+            self._adopt(day)
+        self.book.add_day(day, self._ledger.day_book(day, kind))
+        return kind
+
+    def _adopt(self, day: int) -> None:
+        path = path_of(self._base, day)
+        try:
+            opening = read_figures(path)
+        except RejectMessage as error:
+            aside = set_aside(path)
+            log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
+            return
+        if opening:
+            self._ledger.adopt(day, opening)
+            log.info("daily_file_adopted path=%s symbols=%d", path, len(opening))
+
+
+def _oldest(today: int) -> int:
+    """The oldest day that a report may come for."""
+    return today - BEHIND_LIMIT.days

@@ -1,0 +1,273 @@
+"""The bridge: from what the bots report to what everybody else sees.
+
+One batch at a time: read what is there, count it, show it in the daily file, publish it, hand it
+over to Celery. What is slow (files, tasks) has threads of its own, so that reading goes on: Redis
+cuts off a subscriber that does not read.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import redis
+
+from app.book import Change
+from app.bookkeeper import Batch, Bookkeeper
+from app.channels import PROFIT_REPORT
+from app.daily_file import DailyFiles
+from app.errors import RejectMessage, RetryLater, StopProgram
+from app.handover import Handover, NewValue
+from app.journal import START, Journal
+from app.ledger import Ledger, Rejected
+from app.messages import LARGEST_MESSAGE, read_report, to_text
+from app.republisher import Republisher
+from app.settings import Settings
+from app.subscriber import Subscriber
+from app.updates import new_values, performance_values
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Messages that share one commit and one round trip, at the most."""
+
+WAIT_SECONDS = 0.25
+"""How long to wait for a message; also how soon a signal to stop is seen."""
+
+JOURNAL_CHECK_SECONDS = 1.0
+"""How often the journal is read without a message that says that there is something in it."""
+
+_RETRY_PAUSE = 0.5
+_FINISH_WITHIN = 1.0
+_CLOSE_WITHIN = 1.5
+
+
+def now_in_microseconds() -> int:
+    """The time of this machine, in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class Bridge:
+    """Takes in reports, prices and orders until it is told to stop.
+
+    Args:
+        settings: of this process.
+        subscriber: to PROFIT_REPORT and TICKER_UPDATES_*.
+        journal: where journaling publishers leave their reports.
+        ledger: what has been counted.
+        files: the daily JSON.
+        republisher: of what changed.
+        handover: to Celery.
+        clock: the time in microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        subscriber: Subscriber,
+        journal: Journal,
+        ledger: Ledger,
+        files: DailyFiles,
+        republisher: Republisher,
+        handover: Handover,
+        clock: Callable[[], int] = now_in_microseconds,
+    ) -> None:
+        self._settings = settings
+        self._subscriber = subscriber
+        self._journal = journal
+        self._ledger = ledger
+        self._files = files
+        self._republisher = republisher
+        self._handover = handover
+        self._clock = clock
+        self._books = Bookkeeper(
+            ledger, settings.profit_base_path, settings.profit_report_kind, clock
+        )
+        self._stopping = threading.Event()
+        self._to_publish: list[tuple[str, str]] = []
+        self._subscriptions_seen = 0
+        self._journal_due = self._reconcile_due = 0.0
+
+    def stop(self) -> None:
+        """Finish what was received, and return from `run`. May be called by a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Take in messages until `stop`.
+
+        Raises:
+            StopProgram: Redis cannot be reached at the start, today was begun with the other
+                PROFIT_REPORT_KIND, or something that was received could not be counted at the end.
+        """
+        self._subscriber.start()
+        self._books.open()
+        self._files.update(self._shown(self._books.days()))
+        self._files.start()
+        self._handover.start()
+        try:
+            self._tell(self._books.uncounted())
+            log.info("bridge_started folder=%s", self._settings.profit_base_path)
+            while not self._stopping.is_set():
+                self._turn(WAIT_SECONDS)
+            self._finish()
+        finally:
+            self._close()
+        log.info("bridge_stopped")
+
+    def _turn(self, timeout: float) -> int:
+        """Handle one batch of messages; how many there were."""
+        received = self._subscriber.receive(BATCH, timeout)
+        now = self._clock()
+        batch = Batch(self._ledger.journal_position)
+        journal_has_news = self._is_journal_due()
+        updates = []
+        for channel, message in received:
+            if channel != PROFIT_REPORT:
+                updates.append((channel, message))
+            elif self._take_in(message, now, batch) == self._journal.name:
+                journal_has_news = True
+        values, refused = new_values(updates)
+        batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
+        self._hand_over(values)
+        self._count(batch)
+        if journal_has_news:
+            self._count_journal(now)
+        if not received:
+            self._ledger.sync_published()
+        if time.monotonic() >= self._reconcile_due:
+            self._reconcile()
+        return len(received)
+
+    def _take_in(
+        self, message: bytes, now: int, batch: Batch, *, from_journal: bool = False
+    ) -> str | None:
+        """Read one report into the batch, unless it is the copy of one in the journal.
+
+        Returns:
+            The name of the journal that has the report too, if there is one.
+        """
+        try:
+            report, journal = read_report(message, now)
+        except RejectMessage as error:
+            batch.rejected.append(_rejected(now, str(error), message))
+            return None
+        if from_journal or journal != self._journal.name:
+            batch.accepted.append((report, message))
+        return journal
+
+    def _count_journal(self, now: int) -> None:
+        while True:
+            try:
+                entries = self._journal.read(self._ledger.journal_position, BATCH)
+            except (redis.RedisError, OSError) as error:
+                log.warning("journal_not_read reason=%s", error)
+                return
+            batch = Batch(entries[-1].position if entries else self._ledger.journal_position)
+            for entry in entries:
+                self._take_in(entry.message, now, batch, from_journal=True)
+            self._count(batch)
+            if len(entries) < BATCH:
+                return
+
+    def _is_journal_due(self) -> bool:
+        """Whether to read the journal without being told that there is something in it."""
+        now = time.monotonic()
+        resubscribed = self._subscriptions_seen != self._subscriber.subscriptions
+        if resubscribed:
+            self._subscriptions_seen = self._subscriber.subscriptions
+            self._begin_new_journal()
+        elif now < self._journal_due:
+            return False
+        self._journal_due = now + JOURNAL_CHECK_SECONDS
+        return True
+
+    def _begin_new_journal(self) -> None:
+        """Read from the start where Redis lost the journal: nothing is counted twice anyway."""
+        try:
+            if self._journal.is_behind(self._ledger.journal_position):
+                self._ledger.journal_position = START
+        except (redis.RedisError, OSError) as error:
+            log.warning("journal_not_read reason=%s", error)
+
+    def _count(self, batch: Batch) -> None:
+        """Count a batch, however long the disk takes, and tell everybody."""
+        nothing_read = batch.journal_position == self._ledger.journal_position
+        if nothing_read and not batch.accepted and not batch.rejected:
+            return
+        while True:
+            try:
+                changes = self._books.count(batch)
+                break
+            except RetryLater as error:
+                log.error("not_counted reports=%d reason=%s", len(batch.accepted), error)
+                if self._stopping.wait(_RETRY_PAUSE):
+                    raise StopProgram(
+                        f"{error}: {len(batch.accepted)} reports were not counted"
+                    ) from None
+        self._tell(changes)
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Show what changed in the daily files, publish it, and hand it over."""
+        shown = self._shown(changes)
+        self._files.update(shown)
+        newest = [
+            (symbol, fields)
+            for (_, symbol, fields), change in zip(shown, changes, strict=True)
+            if change.is_newest
+        ]
+        self._to_publish += newest
+        self._publish()
+        self._hand_over(performance_values(newest))
+
+    def _shown(self, changes: Iterable[Change]) -> list[tuple[int, str, str]]:
+        decimals = self._settings.profit_decimals
+        return [(day, symbol, figures.shown(decimals)) for day, symbol, figures, _ in changes]
+
+    def _publish(self) -> None:
+        """Publish what there is to publish, however long Redis takes.
+
+        Publishing again what was perhaps published is the lesser evil: at least once.
+        """
+        while self._to_publish:
+            try:
+                self._republisher.publish(self._to_publish)
+                self._to_publish.clear()
+            except (redis.RedisError, OSError) as error:
+                log.warning("not_published messages=%d reason=%s", len(self._to_publish), error)
+                if self._stopping.wait(_RETRY_PAUSE):
+                    return
+        self._ledger.mark_published()
+
+    def _hand_over(self, values: Iterable[NewValue]) -> None:
+        self._handover.put(value for value in values if self._settings.stores(value.symbol))
+
+    def _reconcile(self) -> None:
+        """Offer all newest figures again, and let the journal go as far as it is counted."""
+        self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
+        newest = [(symbol, fields) for _, symbol, fields in self._shown(self._books.book.newest())]
+        self._hand_over(performance_values(newest))
+        try:
+            self._journal.trim(self._ledger.journal_position)
+        except (redis.RedisError, OSError) as error:
+            log.warning("journal_not_trimmed reason=%s", error)
+
+    def _finish(self) -> None:
+        """Handle what Redis has sent already."""
+        give_up_at = time.monotonic() + _FINISH_WITHIN
+        while self._turn(timeout=0.05) and time.monotonic() < give_up_at:
+            pass
+
+    def _close(self) -> None:
+        self._subscriber.close()
+        self._ledger.sync_published()
+        if not self._files.close(_CLOSE_WITHIN):
+            log.warning("daily_file_behind: it is made again from the ledger at the next start")
+        left = self._handover.close(_CLOSE_WITHIN)
+        if left:
+            log.warning("not_handed_over slots=%d: they are at the next start", left)
+        self._ledger.close()
+
+
+def _rejected(now: int, reason: str, message: bytes) -> Rejected:
+    return Rejected(to_text(now), reason, message[:LARGEST_MESSAGE])

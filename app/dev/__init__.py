@@ -1,0 +1,1 @@
+"""The development stack: what stands in for the outside world on one machine."""

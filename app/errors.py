@@ -1,0 +1,37 @@
+"""Errors, named by what the caller does with them."""
+
+
+class ProfitBridgeError(Exception):
+    """Anything that this program raises on purpose. Its text is one line a person can act on."""
+
+
+class RejectMessage(ProfitBridgeError):
+    """The message cannot be counted: keep it with this reason, and go on with the next one."""
+
+
+class RetryLater(ProfitBridgeError):
+    """The other side cannot be reached or is overloaded: the same call may succeed later."""
+
+
+class GiveUp(ProfitBridgeError):
+    """The same call will fail for ever: keep it where an operator finds it, do not try again."""
+
+
+class Misconfigured(GiveUp):
+    """Credentials or database rules refuse the call: nothing helps but an operator."""
+
+
+class StopProgram(ProfitBridgeError):
+    """The program cannot do its work: print the text as one line and exit.
+
+    Attributes:
+        exit_code: 2 for a wrong or missing setting, 1 for anything else.
+    """
+
+    exit_code = 1
+
+
+class WrongSetting(StopProgram):
+    """A setting is wrong or missing; the text names the variable and the mend."""
+
+    exit_code = 2

@@ -1,0 +1,70 @@
+"""The Firebase side alone, where another program calculates the profits."""
+
+import logging
+import threading
+
+from app.channels import (
+    AGGREGATE,
+    TICKER_PERFORMANCE,
+    TICKER_UPDATES,
+    performance_channel,
+    updates_channel,
+)
+from app.handover import Handover
+from app.settings import Settings
+from app.subscriber import Subscriber
+from app.updates import new_values
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+WAIT_SECONDS = 0.25
+_CLOSE_WITHIN = 2.0
+
+
+def feed_subscriber(settings: Settings) -> Subscriber:
+    """A subscriber to the channels of every ticker that is stored."""
+    tickers = settings.tickers
+    if tickers is None:
+        return Subscriber(settings.redis_url, (), (TICKER_UPDATES + "*", TICKER_PERFORMANCE + "*"))
+    names = [performance_channel(ticker) for ticker in sorted(tickers)]
+    names += [updates_channel(ticker) for ticker in sorted(tickers) if ticker != AGGREGATE]
+    return Subscriber(settings.redis_url, names)
+
+
+class Feed:
+    """Hands over what is published for the tickers, until it is told to stop."""
+
+    def __init__(self, settings: Settings, subscriber: Subscriber, handover: Handover) -> None:
+        self._settings = settings
+        self._subscriber = subscriber
+        self._handover = handover
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Finish what was received, and return from `run`. May be called by a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Take in messages until `stop`.
+
+        Raises:
+            StopProgram: Redis cannot be reached at the start.
+        """
+        self._subscriber.start()
+        self._handover.start()
+        log.info("subscriber_started")
+        while not self._stopping.is_set():
+            self._turn()
+        self._turn()
+        self._subscriber.close()
+        left = self._handover.close(_CLOSE_WITHIN)
+        if left:
+            log.warning("not_handed_over slots=%d", left)
+        log.info("subscriber_stopped")
+
+    def _turn(self) -> None:
+        values, refused = new_values(self._subscriber.receive(BATCH, WAIT_SECONDS))
+        for _, reason in refused:
+            log.warning("message_rejected reason=%r", reason)
+        self._handover.put(value for value in values if self._settings.stores(value.symbol))

@@ -1,0 +1,137 @@
+"""Handing changes over to Celery: newest value per slot, and only while few tasks are waiting."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from app.errors import RetryLater
+from app.messages import Update
+from app.newest import Offer
+
+log = logging.getLogger(__name__)
+
+FEW = 8
+"""Up to so many changed slots become a task each; more become one bulk task."""
+
+BULK = 500
+"""Slots in one bulk task at the most."""
+
+MOST_WAITING = 8
+"""Tasks that may wait for a worker before changes are held back, and folded, here."""
+
+_LOOK_AGAIN = 0.01
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+
+class TaskQueue(Protocol):
+    """What is needed of Celery here; implemented in `tasks.queue`."""
+
+    def waiting(self) -> int:
+        """How many tasks no worker has taken yet. Raises RetryLater."""
+
+    def store(self, offers: Sequence[Offer]) -> None:
+        """Enqueue one task for each offer. Raises RetryLater: perhaps some are enqueued."""
+
+    def store_in_bulk(self, offers: Sequence[Offer]) -> None:
+        """Enqueue one task for all offers. Raises RetryLater: perhaps it is enqueued."""
+
+
+class NewValue(NamedTuple):
+    """A new value for a slot, as JSON text: most are replaced before anybody reads them."""
+
+    symbol: str
+    key: str
+    value: str | bytes
+
+
+class Handover:
+    """A map of slots whose newest value is not handed over yet, and a thread that hands over.
+
+    What a slow broker or a slow Firebase holds up is bounded by the number of slots, and never
+    holds up the caller of `put`.
+    """
+
+    def __init__(self, queue: TaskQueue, next_revision: Callable[[], int]) -> None:
+        self._queue = queue
+        self._next_revision = next_revision
+        self._lock = threading.Lock()
+        self._changed: dict[tuple[str, str], str | bytes] = {}
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
+
+    def start(self) -> None:
+        """Begin to hand over."""
+        self._thread.start()
+
+    def put(self, values: Iterable[NewValue]) -> None:
+        """Take in new values; one that is still here gives way, and keeps its place in line."""
+        with self._lock:
+            for symbol, key, value in values:
+                self._changed[symbol, key] = value
+        self._wake.set()
+
+    def close(self, timeout: float) -> int:
+        """Hand over what can be within `timeout` seconds, and stop; how many slots are left."""
+        give_up_at = time.monotonic() + timeout
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(max(0.0, give_up_at - time.monotonic()))
+        with self._lock:
+            return len(self._changed)
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            self._wake.wait()
+            try:
+                if self._queue.waiting() < MOST_WAITING:
+                    self._hand_over()
+                elif self._closing.is_set():
+                    return
+                else:
+                    self._closing.wait(_LOOK_AGAIN)
+                pause = _FIRST_PAUSE
+            except RetryLater as error:
+                log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
+                if self._closing.is_set():
+                    return
+                self._closing.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            with self._lock:
+                if not self._changed:
+                    if self._closing.is_set():
+                        return
+                    self._wake.clear()
+
+    def _hand_over(self) -> None:
+        """Enqueue the slots that have waited longest."""
+        with self._lock:
+            slots = list(self._changed)[:BULK]
+            taken = {slot: self._changed.pop(slot) for slot in slots}
+        if not taken:
+            return
+        try:
+            # Made after the values were taken: it is above that of any value taken before.
+            revision = self._next_revision()
+            offers = [
+                Offer(Update(symbol, key, _decoded(value)), revision)
+                for (symbol, key), value in taken.items()
+            ]
+            if len(offers) <= FEW:
+                self._queue.store(offers)
+            else:
+                self._queue.store_in_bulk(offers)
+        except RetryLater:
+            with self._lock:
+                # What came in meanwhile is newer; what was taken is still first in line.
+                self._changed = taken | self._changed
+            raise
+
+
+def _decoded(value: str | bytes) -> Any:
+    return msgspec.json.decode(value)

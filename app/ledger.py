@@ -1,0 +1,319 @@
+"""The ledger: every accepted report, once, on disk before anything is said about it.
+
+SQLite in WAL mode with `synchronous=FULL`: a commit that returned survives a power cut. One row
+per report; everything else (figures, daily files, messages) can be made again from the rows.
+"""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from app.amounts import MILLIONTHS
+from app.book import NOTHING, DayBook, Figures
+from app.errors import StopProgram
+from app.messages import DAY, ProfitReport, ReportKind
+
+REJECTED_KEPT = 1_000
+"""How many rejected messages are kept, the newest."""
+
+FILE_NAME = "ledger.sqlite3"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS report (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of acceptance
+    symbol TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    at INTEGER NOT NULL,                   -- microseconds since 1970 UTC
+    total INTEGER NOT NULL,                -- millionths, like the other amounts
+    unrealized INTEGER NOT NULL,
+    realized INTEGER NOT NULL,
+    converted INTEGER NOT NULL,
+    UNIQUE (at, symbol, sender)            -- time first: new rows go to the end of the index
+);
+CREATE TABLE IF NOT EXISTS day (
+    day INTEGER PRIMARY KEY,               -- days since 1970-01-01
+    kind TEXT NOT NULL                     -- increment or snapshot
+);
+CREATE TABLE IF NOT EXISTS opening (       -- figures of a daily file that was there before us
+    day INTEGER NOT NULL,
+    symbol TEXT NOT NULL,                  -- with the account as 'aggregate'
+    total INTEGER NOT NULL,
+    unrealized INTEGER NOT NULL,
+    realized INTEGER NOT NULL,
+    converted INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (day, symbol)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejected (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+_INSERT = (
+    "INSERT OR IGNORE INTO report (symbol, sender, at, total, unrealized, realized, converted) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT = "SELECT symbol, sender, at, total, unrealized, realized, converted FROM report "
+# Split at the unit, so that no day, however absurd, overflows SQLite's 64-bit sums.
+_INCREMENTS = """
+SELECT symbol,
+       SUM(total / 1000000), SUM(total % 1000000),
+       SUM(unrealized / 1000000), SUM(unrealized % 1000000),
+       SUM(realized / 1000000), SUM(realized % 1000000),
+       SUM(converted / 1000000), SUM(converted % 1000000),
+       MAX(at)
+FROM report WHERE at >= ? AND at < ? AND id <= ? GROUP BY symbol
+"""
+_SNAPSHOTS = (
+    "SELECT symbol, total, unrealized, realized, converted, at FROM report "
+    "WHERE at >= ? AND at < ? AND id <= ? ORDER BY at, id"
+)
+
+
+class Outcome(Enum):
+    """What became of a report."""
+
+    COUNTED = "counted"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
+
+
+class Rejected(NamedTuple):
+    """A message that was not counted."""
+
+    at: str
+    reason: str
+    message: bytes
+
+
+class Ledger:
+    """The rows on disk, held by one process at a time.
+
+    Raises:
+        StopProgram: the file cannot be used, or another bridge holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._lock = _exclusive(folder)
+        try:
+            self._rows = sqlite3.connect(self._path, isolation_level=None)
+            self._rows.execute("PRAGMA journal_mode=WAL")
+            self._rows.execute("PRAGMA synchronous=FULL")
+            self._rows.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise StopProgram(f"the ledger {self._path} cannot be used: {error}") from None
+        self.published = self._published_on_disk = int(self._position("published") or 0)
+        newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
+        self._recorded = max(newest or 0, self.published)
+        self.journal_position = self._position("journal") or "0-0"
+
+    def close(self) -> None:
+        """Give the ledger back; what was recorded is on disk already."""
+        with suppress(sqlite3.Error):
+            self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._rows.close()
+        self._lock.close()
+
+    def record(
+        self,
+        reports: Sequence[tuple[ProfitReport, bytes]],
+        rejected: Iterable[Rejected],
+        journal_position: str,
+        now: str,
+    ) -> list[Outcome]:
+        """Put one batch on disk, in one transaction.
+
+        Args:
+            reports: each with the message it came in, kept if it turns out to be a conflict.
+            rejected: what could not be read.
+            journal_position: up to where the journal is in this or an earlier batch.
+            now: ISO time, for conflicts.
+
+        Returns:
+            One outcome per report: a report that is here already is REPEATED, with other
+            amounts a CONFLICT.
+
+        Raises:
+            sqlite3.Error: nothing of the batch was recorded.
+        """
+        execute = self._rows.execute
+        kept = list(rejected)
+        outcomes = []
+        recorded = self._recorded
+        execute("BEGIN IMMEDIATE")
+        try:
+            for report, message in reports:
+                inserted = execute(_INSERT, report)
+                if inserted.rowcount == 1:
+                    outcomes.append(Outcome.COUNTED)
+                    recorded = inserted.lastrowid or recorded
+                elif self._same(report):
+                    outcomes.append(Outcome.REPEATED)
+                else:
+                    outcomes.append(Outcome.CONFLICT)
+                    reason = "conflict: the same sender, symbol and timestamp with other amounts"
+                    kept.append(Rejected(now, reason, message))
+            self._keep(kept)
+            self._set_position("journal", journal_position)
+            # What was published before this batch is marked here, where it costs no extra sync.
+            self._set_position("published", str(self.published))
+            execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        self.journal_position = journal_position
+        self._published_on_disk = self.published
+        self._recorded = recorded
+        return outcomes
+
+    def mark_published(self) -> None:
+        """All that was recorded has been published; on disk with the next batch or sync."""
+        self.published = self._recorded
+
+    def sync_published(self) -> None:
+        """Put the mark on disk now, so that nothing is published again after a restart."""
+        if self._published_on_disk != self.published:
+            with suppress(sqlite3.Error):
+                self._set_position("published", str(self.published))
+                self._published_on_disk = self.published
+
+    def unpublished(self) -> list[ProfitReport]:
+        """Reports that were recorded and perhaps not published, in the order of acceptance."""
+        rows = self._rows.execute(_SELECT + "WHERE id > ? ORDER BY id", (self.published,))
+        return [ProfitReport(*row) for row in rows]
+
+    def open_day(self, day: int, kind: ReportKind) -> ReportKind:
+        """Note that a day is kept as `kind` from now on, unless it was begun as the other one.
+
+        Returns:
+            The kind that the day is kept as.
+        """
+        started = self._rows.execute(
+            "SELECT 1 FROM report WHERE at >= ? AND at < ? LIMIT 1", (day * DAY, (day + 1) * DAY)
+        ).fetchone()
+        if started:
+            row = self._rows.execute("SELECT kind FROM day WHERE day = ?", (day,)).fetchone()
+            kept: ReportKind = row[0]
+            return kept
+        self._rows.execute("INSERT OR REPLACE INTO day VALUES (?, ?)", (day, kind))
+        return kind
+
+    def is_empty(self, day: int) -> bool:
+        """Whether there is neither a report nor an opening balance for the day."""
+        return not self._rows.execute(
+            "SELECT EXISTS (SELECT 1 FROM report WHERE at >= ? AND at < ?) "
+            "OR EXISTS (SELECT 1 FROM opening WHERE day = ?)",
+            (day * DAY, (day + 1) * DAY, day),
+        ).fetchone()[0]
+
+    def adopt(self, day: int, opening: dict[str, Figures]) -> None:
+        """Take the figures of a file that was there before us as the day's opening balance."""
+        self._rows.execute("BEGIN IMMEDIATE")
+        try:
+            self._rows.executemany(
+                "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(day, symbol, *figures) for symbol, figures in opening.items()],
+            )
+            self._rows.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def day_book(self, day: int, kind: ReportKind) -> DayBook:
+        """The figures of a day as far as they have been published."""
+        figures = {
+            symbol: Figures(*amounts)
+            for symbol, *amounts in self._rows.execute(
+                "SELECT symbol, total, unrealized, realized, converted, at "
+                "FROM opening WHERE day = ?",
+                (day,),
+            )
+        }
+        book = DayBook(kind, figures)
+        span = (day * DAY, (day + 1) * DAY, self.published)
+        if kind == "snapshot":
+            for symbol, *amounts, at in self._rows.execute(_SNAPSHOTS, span):
+                book.apply(ProfitReport(symbol, "", at, *amounts))
+            return book
+        for symbol, *halves, at in self._rows.execute(_INCREMENTS, span):
+            amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
+            added = Figures._make((*amounts, at))
+            book.symbols[symbol] = book.symbols.get(symbol, NOTHING).plus(added)
+            book.account = book.account.plus(added)
+        return book
+
+    def _same(self, report: ProfitReport) -> bool:
+        row = self._rows.execute(
+            _SELECT + "WHERE at = ? AND symbol = ? AND sender = ?",
+            (report.at, report.symbol, report.sender),
+        ).fetchone()
+        return bool(row == report)
+
+    def _keep(self, rejected: list[Rejected]) -> None:
+        if rejected:
+            self._rows.executemany(
+                "INSERT INTO rejected (at, reason, message) VALUES (?, ?, ?)", rejected
+            )
+            self._rows.execute(
+                "DELETE FROM rejected WHERE id <= (SELECT MAX(id) FROM rejected) - ?",
+                (REJECTED_KEPT,),
+            )
+
+    def _position(self, name: str) -> str | None:
+        row = self._rows.execute("SELECT value FROM position WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set_position(self, name: str, value: str) -> None:
+        self._rows.execute("INSERT OR REPLACE INTO position VALUES (?, ?)", (name, value))
+
+    def _roll_back(self) -> None:
+        # A failed COMMIT may have ended the transaction already.
+        with suppress(sqlite3.Error):
+            self._rows.execute("ROLLBACK")
+
+
+def read_rejected(folder: Path) -> list[Rejected]:
+    """The messages that were not counted, oldest first, also while a bridge holds the ledger.
+
+    Raises:
+        StopProgram: there is no ledger in `folder`, or it cannot be read.
+    """
+    path = folder / FILE_NAME
+    try:
+        rows = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            found = rows.execute("SELECT at, reason, message FROM rejected ORDER BY id").fetchall()
+        finally:
+            rows.close()
+    except sqlite3.Error as error:
+        raise StopProgram(f"the ledger {path} cannot be read: {error}") from None
+    return [Rejected(*row) for row in found]
+
+
+def _exclusive(folder: Path) -> IO[bytes]:
+    """Hold the folder's lock for as long as the returned file is open."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / (FILE_NAME + ".lock")).open("ab")
+    except OSError as error:
+        raise StopProgram(
+            f"PROFIT_BASE_PATH={folder} cannot be written: {error.strerror}"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StopProgram(
+            f"another bridge already keeps {folder}: stop it, or set another PROFIT_BASE_PATH"
+        ) from None
+    return lock

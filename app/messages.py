@@ -1,0 +1,283 @@
+"""The messages that pass through: bytes in, a typed value or a RejectMessage out.
+
+Formats: a report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*), a price or an
+order (TICKER_UPDATES_*). Each is a JSON envelope `{"data": ..., "timestamp": ..., "sender": ...}`.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from app.amounts import to_millionths
+from app.channels import AGGREGATE
+from app.errors import RejectMessage
+
+LARGEST_MESSAGE = 64 * 1024
+"""Bytes; a report has about 250."""
+
+AHEAD_LIMIT = timedelta(minutes=5)
+BEHIND_LIMIT = timedelta(days=7)
+
+SENDER = "profit_bridge"
+"""What this program's own messages name as their sender."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = 86_400_000_000
+"""Microseconds in a day."""
+
+_AHEAD = AHEAD_LIMIT // timedelta(microseconds=1)
+_BEHIND = BEHIND_LIMIT // timedelta(microseconds=1)
+# Printable, and nothing that JSON would have to escape.
+_SYMBOL = re.compile(r"[!#-\[\]-~]{1,32}")
+_LONGEST_SENDER = 128
+
+ReportKind = Literal["increment", "snapshot"]
+"""What a report says: what one fill added, or the figure of the day so far."""
+
+Amount = int | float | str
+FIELDS = ("total", "unrealized", "realized", "converted")
+
+
+class ProfitReport(NamedTuple):
+    """What one fill added. Amounts are in millionths, `at` in microseconds since 1970 UTC."""
+
+    symbol: str
+    sender: str
+    at: int
+    total: int
+    unrealized: int
+    realized: int
+    converted: int
+
+
+class Update(NamedTuple):
+    """A value, and where it belongs in Firebase.
+
+    `key` is the name of a node of the symbol (`performance`), or a name and an id of any
+    characters (`orders/<id>`). The fields of a `price` go into the symbol's own node.
+    """
+
+    symbol: str
+    key: str
+    value: Any
+
+
+class _ReportData(msgspec.Struct, gc=False):
+    symbol: str
+    total: Amount
+    unrealized: Amount
+    realized: Amount
+    timestamp: str
+    converted: Amount = 0
+
+
+class _ReportEnvelope(msgspec.Struct, gc=False):
+    data: _ReportData
+    sender: str | None = None
+    journal: str | None = None
+
+
+class _PerformanceEnvelope(msgspec.Struct):
+    data: _ReportData
+
+
+class _PriceData(msgspec.Struct, tag_field="type", tag="price"):
+    symbol: str
+    price: Amount
+    timestamp: str
+    volume: Amount = 0
+
+
+class _Order(msgspec.Struct):
+    event: str
+    order: dict[str, Any]
+    price: Amount | None = None
+    qty: Amount | None = None
+    position_qty: Amount | None = None
+
+
+class _OrderData(msgspec.Struct, tag_field="type", tag="order"):
+    symbol: str
+    timestamp: str
+    order_data: _Order
+
+
+class _UpdateEnvelope(msgspec.Struct):
+    data: _PriceData | _OrderData
+
+
+_decode_report = msgspec.json.Decoder(_ReportEnvelope).decode
+_decode_performance = msgspec.json.Decoder(_PerformanceEnvelope).decode
+_decode_update = msgspec.json.Decoder(_UpdateEnvelope).decode
+
+
+def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
+    """The report in `message`, and the name of the journal that carries it too, if one does.
+
+    Args:
+        message: as it came from PROFIT_REPORT or from the journal.
+        now: microseconds since 1970 UTC, to tell reports that are absurdly early or late.
+
+    Raises:
+        RejectMessage: the message cannot be counted; the text says why.
+    """
+    envelope = _decoded(_decode_report, message)
+    data = envelope.data
+    at = to_microseconds(data.timestamp)
+    if at - now > _AHEAD:
+        raise RejectMessage(f"timestamp is more than {AHEAD_LIMIT} in the future: {data.timestamp}")
+    if now - at > _BEHIND:
+        raise RejectMessage(f"timestamp is more than 7 days in the past: {data.timestamp}")
+    sender = envelope.sender or ""
+    if len(sender) > _LONGEST_SENDER:
+        raise RejectMessage(f"sender is longer than {_LONGEST_SENDER} characters")
+    report = ProfitReport(
+        reported_symbol(data.symbol),
+        sender,
+        at,
+        to_millionths(data.total, "total"),
+        to_millionths(data.unrealized, "unrealized"),
+        to_millionths(data.realized, "realized"),
+        to_millionths(data.converted, "converted"),
+    )
+    return report, envelope.journal
+
+
+def read_performance(message: bytes) -> Update:
+    """The performance in a TICKER_PERFORMANCE message.
+
+    Raises:
+        RejectMessage: it has not the form of one.
+    """
+    data = _decoded(_decode_performance, message).data
+    return Update(stored_symbol(data.symbol), "performance", _performance(data))
+
+
+def read_update(message: bytes) -> Update:
+    """The price or the order in a TICKER_UPDATES message.
+
+    Raises:
+        RejectMessage: it has the form of neither.
+    """
+    data = _decoded(_decode_update, message).data
+    symbol = reported_symbol(data.symbol)
+    to_microseconds(data.timestamp)
+    if isinstance(data, _PriceData):
+        to_millionths(data.price, "price")
+        value = {"price": data.price, "volume": data.volume, "timestamp": data.timestamp}
+        return Update(symbol, "price", value)
+    order_id = data.order_data.order.get("id")
+    if not isinstance(order_id, str | int) or isinstance(order_id, bool) or order_id == "":
+        raise RejectMessage("the order has no id")
+    value = msgspec.structs.asdict(data.order_data) | {"timestamp": data.timestamp}
+    return Update(symbol, f"orders/{order_id}", value)
+
+
+def performance_value(data: Any) -> dict[str, Any]:
+    """The five fields of a performance out of `data`, checked; other fields are left out.
+
+    Raises:
+        RejectMessage: a field is missing or has the wrong type.
+    """
+    try:
+        return _performance(msgspec.convert({"symbol": ""} | dict(data), _ReportData))
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise RejectMessage(f"not a performance: {error}") from None
+
+
+def _performance(data: _ReportData) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name in FIELDS:
+        amount = getattr(data, name)
+        to_millionths(amount, name)
+        fields[name] = float(amount)
+    fields["timestamp"] = to_text(to_microseconds(data.timestamp))
+    return fields
+
+
+def _decoded(decode: Any, message: bytes) -> Any:
+    if len(message) > LARGEST_MESSAGE:
+        raise RejectMessage(f"oversized: {len(message)} bytes, at most {LARGEST_MESSAGE}")
+    try:
+        return decode(message)
+    except msgspec.ValidationError as error:
+        raise RejectMessage(f"wrong form: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Python's own json writes these three words, which are not JSON.
+        word = re.search(rb":\s*(NaN|-?Infinity)", message)
+        if word:
+            raise RejectMessage(f"not finite: {word.group(1).decode()}") from None
+        raise RejectMessage(f"not JSON: {error}") from None
+
+
+@lru_cache(maxsize=65_536)
+def stored_symbol(text: str) -> str:
+    """The one spelling of a symbol, or of `aggregate`.
+
+    Raises:
+        RejectMessage: no symbol can look like that.
+    """
+    symbol = text.strip().upper()
+    if not _SYMBOL.fullmatch(symbol):
+        raise RejectMessage(f"no symbol looks like this: {text[:40]!r}")
+    return AGGREGATE if symbol == AGGREGATE.upper() else symbol
+
+
+@lru_cache(maxsize=65_536)
+def reported_symbol(text: str) -> str:
+    """The one spelling of a symbol that a bot may report for.
+
+    Raises:
+        RejectMessage: no symbol can look like that, or it is reserved.
+    """
+    symbol = stored_symbol(text)
+    if symbol == AGGREGATE:
+        raise RejectMessage(f"the symbol {text!r} is reserved for the account")
+    return symbol
+
+
+def to_microseconds(timestamp: str) -> int:
+    """An ISO 8601 date and time as microseconds since 1970 UTC; without an offset it is UTC.
+
+    Raises:
+        RejectMessage: it is not ISO 8601, or has no time.
+    """
+    try:
+        moment = datetime.fromisoformat(timestamp)
+        if len(timestamp) <= len("2025-05-15"):
+            raise ValueError
+        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+    except (ValueError, OverflowError):
+        raise RejectMessage(
+            f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
+        ) from None
+    return since.days * DAY + since.seconds * 1_000_000 + since.microseconds
+
+
+def to_text(at: int) -> str:
+    """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
+    return (EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+
+
+def day_of(at: int) -> int:
+    """The UTC day, counted from 1970-01-01, that `at` belongs to."""
+    return at // DAY
+
+
+def date_of(day: int) -> date:
+    """The date of a day counted from 1970-01-01."""
+    return EPOCH.date() + timedelta(days=day)
+
+
+def envelope(data: str, now: str, sender: str = SENDER) -> str:
+    """The JSON of a message around the JSON `data`.
+
+    Args:
+        data: the JSON of the message's data.
+        now: naive local time, as every program of this system writes it; informative only.
+        sender: who sends it; must need no escaping.
+    """
+    return f'{{"data": {data}, "timestamp": "{now}", "sender": "{sender}"}}'

@@ -1,0 +1,37 @@
+"""The Celery app, and what must hold before a celery command goes on."""
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from celery import Celery
+from celery.signals import celeryd_init
+
+from app.errors import StopProgram
+from app.settings import process_settings
+
+
+def _end_command(error: StopProgram) -> NoReturn:
+    """End the celery command with one line: it would print a traceback of any other exception."""
+    print(error, file=sys.stderr)  # noqa: T201
+    raise SystemExit(error.exit_code) from None
+
+
+try:
+    process_settings()
+except StopProgram as wrong:
+    if Path(sys.argv[0]).name != "celery":
+        raise
+    _end_command(wrong)
+
+app = Celery("tasks")
+app.config_from_object("celeryconfig")
+
+
+@celeryd_init.connect
+def _check_credentials(**_arguments: Any) -> None:
+    """Only a worker needs a database and credentials; look before it connects or forks."""
+    try:
+        _ = process_settings().credentials_file
+    except StopProgram as error:
+        _end_command(error)

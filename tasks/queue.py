@@ -1,0 +1,57 @@
+"""Enqueueing, as the bridge's hand-over needs it."""
+
+from collections.abc import Sequence
+
+from kombu.exceptions import OperationalError
+
+from app.errors import RetryLater
+from app.newest import Offer
+from app.redis_client import connect, reaching
+from app.settings import Settings, masked
+from tasks.celery_app import app
+from tasks.store import store_in_bulk, store_performance, store_ticker_data
+
+
+class CeleryQueue:
+    """The queue of the Celery app. Not safe to share by threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.celery_broker_url
+        self._client = connect(self._url)
+        self._name: str = app.conf.task_default_queue
+
+    def waiting(self) -> int:
+        """How many tasks no worker has taken yet.
+
+        Raises:
+            RetryLater: the broker cannot be reached.
+        """
+        with reaching(self._url):
+            return int(self._client.llen(self._name))
+
+    def store(self, offers: Sequence[Offer]) -> None:
+        """Enqueue one task for each offer.
+
+        Raises:
+            RetryLater: the broker cannot be reached; perhaps some are enqueued.
+        """
+        for (symbol, key, value), revision in offers:
+            if key == "performance":
+                self._enqueue(store_performance, (symbol, value), revision=revision)
+            else:
+                self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
+
+    def store_in_bulk(self, offers: Sequence[Offer]) -> None:
+        """Enqueue one task for all offers.
+
+        Raises:
+            RetryLater: the broker cannot be reached; perhaps it is enqueued.
+        """
+        values = [(*update, revision) for update, revision in offers]
+        self._enqueue(store_in_bulk, (values,))
+
+    def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
+        try:
+            task.apply_async(arguments, options)  # type: ignore[attr-defined]
+        except (OperationalError, OSError) as error:
+            raise RetryLater(f"cannot enqueue on {masked(self._url)}: {error}") from None

@@ -1,0 +1,168 @@
+"""The tasks: arguments in, one call, retries. What is done is in `app.storing`."""
+
+import functools
+import random
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from celery import Task
+
+from app.errors import GiveUp, RejectMessage, RetryLater
+from app.firebase_client import firebase_of_this_process, node_path
+from app.messages import Update, performance_value, stored_symbol, to_microseconds
+from app.newest import NewestRegister, Offer
+from app.settings import process_settings
+from app.storing import Stored, Unfinished, store_newest
+from tasks.celery_app import app
+
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 4.0
+"""Seconds. Short, so that all is current within seconds after an outage; a slot has one retrying
+task at the most, so that even a long outage costs Firebase little."""
+
+
+@app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_performance")
+def store_performance(
+    self: Task, symbol: str, data: Mapping[str, Any], *, revision: int | None = None
+) -> str:
+    """Store the performance of one symbol, or of the account as `aggregate`, unless it is old.
+
+    Args:
+        self: the task.
+        symbol: such as `SOFI`.
+        data: `total`, `unrealized`, `realized`, `converted` and an ISO 8601 `timestamp`; other
+            fields are left out.
+        revision: the higher one is the newer value; unless given, the time in `data` decides.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        RetryLater: called directly, and Firebase or Redis cannot be reached. A worker retries.
+        GiveUp: the data is no performance, or Firebase refuses it for good.
+    """
+    try:
+        value = performance_value(data)
+    except RejectMessage as error:
+        raise GiveUp(f"store_performance({symbol!r}): {error}") from None
+    return _store(self, [(symbol, "performance", value, revision)])
+
+
+@app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_ticker_data")
+def store_ticker_data(
+    self: Task, symbol: str, key: str, value: Any, *, revision: int | None = None
+) -> str:
+    """Store any value of one symbol, unless it is old.
+
+    Args:
+        self: the task.
+        symbol: such as `SOFI`.
+        key: the node of the symbol: a name, or a name and an id (`orders/4711`). The fields of a
+            `price` are merged into the symbol's own node.
+        value: any JSON value.
+        revision: the higher one is the newer value; unless given, the `timestamp` in the value
+            decides, and without one the time of the call.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        RetryLater: called directly, and Firebase or Redis cannot be reached. A worker retries.
+        GiveUp: Firebase refuses the value for good.
+    """
+    return _store(self, [(symbol, key, value, revision)])
+
+
+@app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_in_bulk")
+def store_in_bulk(self: Task, values: Sequence[tuple[str, str, Any, int | None]]) -> str:
+    """Store many values in one request.
+
+    Args:
+        self: the task.
+        values: symbol, key, value and revision of each, as `store_ticker_data` takes them.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        RetryLater: as `store_ticker_data`.
+        GiveUp: Firebase refuses some values for good; the others are stored.
+    """
+    return _store(self, values)
+
+
+def pause_before(retry: int) -> float:
+    """Seconds before a retry (0 is the first): growing, and different for every task."""
+    return float(min(FIRST_PAUSE * 2 ** min(retry, 10), LONGEST_PAUSE) * random.uniform(0.5, 1))  # noqa: S311
+
+
+@functools.cache
+def _register() -> NewestRegister:
+    return NewestRegister(process_settings().redis_url)
+
+
+def _store(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> str:
+    offers = _offers(values)
+    request = task.request
+    runs_in_worker = not request.called_directly and not request.is_eager
+    settings = process_settings()
+    try:
+        stored = store_newest(
+            offers,
+            register=_register(),
+            firebase=firebase_of_this_process(settings),
+            task=request.id or uuid.uuid4().hex,
+            resumed=bool(request.retries or (request.delivery_info or {}).get("redelivered")),
+            pause=functools.partial(pause_before, request.retries) if runs_in_worker else None,
+        )
+    except RetryLater as error:
+        if not runs_in_worker:
+            raise
+        pause = error.pause if isinstance(error, Unfinished) else pause_before(request.retries)
+        raise task.retry(exc=error, countdown=pause) from None
+    if stored.refused:
+        raise GiveUp("; ".join(f"{_path(update)}: {error}" for update, error in stored.refused))
+    return _said(stored)
+
+
+def _offers(values: Iterable[tuple[str, str, Any, int | None]]) -> list[Offer]:
+    newest: dict[tuple[str, str], Offer] = {}
+    for text, key, value, revision in values:
+        try:
+            symbol = stored_symbol(text)
+        except RejectMessage as error:
+            raise GiveUp(str(error)) from None
+        offer = Offer(Update(symbol, key, value), revision or _time_of(value))
+        known = newest.setdefault((symbol, key), offer)
+        if offer.revision > known.revision:
+            newest[symbol, key] = offer
+    return list(newest.values())
+
+
+def _time_of(value: Any) -> int:
+    """The revision of a value that came without one, on the scale that all revisions have."""
+    if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
+        try:
+            return to_microseconds(value["timestamp"])
+        except RejectMessage:
+            pass
+    return time.time_ns() // 1000
+
+
+def _path(update: Update) -> str:
+    return f"{process_settings().firebase_root}/{node_path(update.symbol, update.key)}"
+
+
+def _said(stored: Stored) -> str:
+    parts = []
+    if len(stored.written) == 1:
+        parts.append(f"stored {_path(stored.written[0])}")
+    elif stored.written:
+        parts.append(f"stored {len(stored.written)} values")
+    if stored.current:
+        parts.append(f"{stored.current} already stored, or older than what is")
+    if stored.held:
+        parts.append(f"{stored.held} left to the task that is storing there")
+    return ", ".join(parts)
