@@ -1,21 +1,20 @@
 """Every Celery setting, with its reason. Read by the worker, Flower and whoever enqueues."""
 
-from app.redis_client import CONNECT_TIMEOUT, HEALTH_CHECK_INTERVAL, SOCKET_TIMEOUT
 from app.settings import process_settings
 
 broker_url = process_settings().celery_broker_url
 
 # Without timeouts a half-open connection hangs worker and publisher for good.
 broker_transport_options = {
-    "socket_timeout": SOCKET_TIMEOUT,
-    "socket_connect_timeout": CONNECT_TIMEOUT,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
     "socket_keepalive": True,
-    "health_check_interval": HEALTH_CHECK_INTERVAL,
+    "health_check_interval": 10,
     # A task of a worker that is gone is given out again after this. Minutes, because the largest
     # retry pause is seconds: a pause beyond it would be given out twice.
     "visibility_timeout": 300,
 }
-broker_connection_timeout = CONNECT_TIMEOUT
+broker_connection_timeout = 5
 
 # A worker outlives any outage of Redis.
 broker_connection_retry_on_startup = True

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from app.errors import StopProgram
+from app.errors import ProfitBridgeError, StopProgram
 from app.settings import Settings, described, process_settings
 
 
@@ -81,11 +81,22 @@ def _rejected(settings: Settings) -> int:
     return 0
 
 
+def _failed_stores(settings: Settings) -> int:
+    """Print the values that Firebase refused for good, newest first, each with the reason."""
+    from app.newest import read_failed
+
+    for failed in read_failed(settings.redis_url):
+        place = f"{failed['symbol']} {failed['key']}"
+        print(f"{failed['at']}  {place}  {failed['reason']}\n    {failed['value']}")  # noqa: T201
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[Settings], int]] = {
     "bridge": _bridge,
     "subscriber": _subscriber,
     "dev": _dev,
     "rejected": _rejected,
+    "failed-stores": _failed_stores,
     "show-config": _show_config,
 }
 
@@ -111,9 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
         return command(settings)
-    except StopProgram as error:
+    except ProfitBridgeError as error:
         print(f"profit bridge: {error}", file=sys.stderr)  # noqa: T201 - for people
-        return error.exit_code
+        return error.exit_code if isinstance(error, StopProgram) else 1
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.book import Book, Change
+from app.book import NOTHING, Book, Change
 from app.daily_file import path_of, read_figures, set_aside
 from app.errors import RejectMessage, RetryLater, StopProgram
 from app.ledger import Ledger, Outcome, Rejected
@@ -69,15 +69,19 @@ class Bookkeeper:
     def count(self, batch: Batch) -> list[Change]:
         """Record a batch, and count what is new in it; what that changes, in order.
 
+        Where that opens a day of which something is known already, that comes first, as no news.
+
         Raises:
             RetryLater: the disk did not take it; nothing of the batch was counted.
         """
         now = self._clock()
         self._turn_page(day_of(now))
+        known = []
         try:
             for day in {day_of(report.at) for report, _ in batch.accepted}:
                 if day not in self.book.days:
                     self._open_day(day)
+                    known += self._figures_of(day)
             outcomes = self._ledger.record(
                 batch.accepted, batch.rejected, batch.journal_position, to_text(now)
             )
@@ -91,16 +95,21 @@ class Bookkeeper:
                 counted.append(report)
             elif outcome is Outcome.CONFLICT:
                 log.warning("report_rejected reason='conflict' symbol=%s", report.symbol)
-        return self._apply(counted)
+        return known + self._apply(counted)
 
     def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:
         return [change for report in reports for change in self.book.apply(report)]
 
-    def days(self) -> Iterator[Change]:
-        """All figures of all days."""
-        for day, figures in self.book.days.items():
-            for symbol, of_symbol in figures.items():
-                yield Change(day, symbol, of_symbol, is_newest=False)
+    def figures(self) -> list[Change]:
+        """All figures of all days, as no news."""
+        return [change for day in self.book.days for change in self._figures_of(day)]
+
+    def _figures_of(self, day: int) -> list[Change]:
+        return [
+            Change(day, symbol, figures, is_newest=False)
+            for symbol, figures in self.book.days[day].items()
+            if figures != NOTHING
+        ]
 
     def _turn_page(self, today: int) -> None:
         if today > self._today:

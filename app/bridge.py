@@ -102,7 +102,7 @@ class Bridge:
         """
         self._subscriber.start()
         self._books.open()
-        self._files.update(self._shown(self._books.days()))
+        self._files.update(self._shown(self._books.figures()))
         self._files.start()
         self._handover.start()
         try:
@@ -119,8 +119,8 @@ class Bridge:
         """Handle one batch of messages; how many there were."""
         received = self._subscriber.receive(BATCH, timeout)
         now = self._clock()
-        batch = Batch(self._ledger.journal_position)
         journal_has_news = self._is_journal_due()
+        batch = Batch(self._ledger.journal_position)
         updates = []
         for channel, message in received:
             if channel != PROFIT_REPORT:
@@ -243,10 +243,11 @@ class Bridge:
         self._handover.put(value for value in values if self._settings.stores(value.symbol))
 
     def _reconcile(self) -> None:
-        """Offer all newest figures again, and let the journal go as far as it is counted."""
+        """Offer all newest figures again, and let go of what is over."""
         self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
         newest = [(symbol, fields) for _, symbol, fields in self._shown(self._books.book.newest())]
         self._hand_over(performance_values(newest))
+        self._files.forget_before(min(self._books.book.days))
         try:
             self._journal.trim(self._ledger.journal_position)
         except (redis.RedisError, OSError) as error:

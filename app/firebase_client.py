@@ -88,7 +88,7 @@ class FirebaseClient:
         self.url = settings.database_url
         self.root = settings.firebase_root
         self._app = firebase_admin.initialize_app(
-            _credential(settings),
+            credential_of(settings),
             {"databaseURL": self.url, "httpTimeout": settings.firebase_timeout_seconds},
             name=f"profit-bridge-{os.getpid()}-{id(self)}",
         )
@@ -161,7 +161,12 @@ def _may_pass(error: exceptions.FirebaseError) -> bool:
     return not isinstance(error.cause, requests.exceptions.InvalidJSONError)
 
 
-def _credential(settings: Settings) -> credentials.Base | None:
+def credential_of(settings: Settings) -> credentials.Base | None:
+    """The credentials to sign in with; None for an emulator. Opens no connection.
+
+    Raises:
+        WrongSetting: there is no database, or no usable key file.
+    """
     path = settings.credentials_file
     if path is None:
         return None

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from app.errors import RetryLater
 from app.messages import Update
 from app.newest import Offer
 
@@ -96,7 +95,7 @@ class Handover:
                 else:
                     self._closing.wait(_LOOK_AGAIN)
                 pause = _FIRST_PAUSE
-            except RetryLater as error:
+            except Exception as error:
                 log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
                 if self._closing.is_set():
                     return
@@ -126,7 +125,7 @@ class Handover:
                 self._queue.store(offers)
             else:
                 self._queue.store_in_bulk(offers)
-        except RetryLater:
+        except BaseException:
             with self._lock:
                 # What came in meanwhile is newer; what was taken is still first in line.
                 self._changed = taken | self._changed

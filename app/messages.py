@@ -4,6 +4,7 @@ Formats: a report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*
 order (TICKER_UPDATES_*). Each is a JSON envelope `{"data": ..., "timestamp": ..., "sender": ...}`.
 """
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -192,8 +193,12 @@ def _performance(data: _ReportData) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name in FIELDS:
         amount = getattr(data, name)
-        to_millionths(amount, name)
-        fields[name] = float(amount)
+        try:
+            fields[name] = float(amount)
+        except (ValueError, OverflowError):
+            raise RejectMessage(f"{name} is not a number: {str(amount)[:40]!r}") from None
+        if not math.isfinite(fields[name]):
+            raise RejectMessage(f"{name} is not finite: {amount}")
     fields["timestamp"] = to_text(to_microseconds(data.timestamp))
     return fields
 

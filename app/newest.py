@@ -9,11 +9,10 @@ ends. So writes of one slot never overlap, and a burst folds into few of them.
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
-
-import redis
 
 from app.channels import FAILED_STORES, KEY_PREFIX
 from app.messages import Update
@@ -250,9 +249,15 @@ class NewestRegister:
         return [_answer(update, *found) for update, found in zip(updates, answers, strict=True)]
 
 
-def read_failed(client: redis.Redis) -> list[dict[str, Any]]:
-    """The stores that failed for good, newest first."""
-    return [json.loads(entry) for entry in client.lrange(FAILED_STORES, 0, -1)]
+def read_failed(url: str) -> list[dict[str, Any]]:
+    """The stores that failed for good, newest first.
+
+    Raises:
+        RetryLater: Redis cannot be reached.
+    """
+    with reaching(url), connect(url) as client:
+        entries: Any = client.lrange(FAILED_STORES, 0, -1)
+    return [json.loads(entry) for entry in entries]
 
 
 def _answer(update: Update, status: bytes, *rest: bytes) -> Answer:
@@ -273,7 +278,8 @@ def _slot(update: Update) -> str:
 def _tag(update: Update) -> str:
     """What must differ from the stored value's for a write to be worth it; empty: always write."""
     if update.key == "price" and isinstance(update.value, dict):
-        return repr(float(update.value["price"]))
+        with suppress(KeyError, TypeError, ValueError):
+            return repr(float(update.value["price"]))
     return ""
 
 

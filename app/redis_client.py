@@ -11,8 +11,10 @@ from redis.retry import Retry
 from app.errors import RetryLater
 from app.settings import masked
 
-SOCKET_TIMEOUT = 5.0
-CONNECT_TIMEOUT = 3.0
+SOCKET_TIMEOUT = 2.0
+CONNECT_TIMEOUT = 2.0
+"""Seconds; twice either is less than the 5 in which a bridge must be able to stop."""
+
 HEALTH_CHECK_INTERVAL = 10
 
 # Retrying below us would send a PUBLISH or an XADD a second time without our knowing.

@@ -83,9 +83,9 @@ def store_newest(
         ),
         held=sum(answer.standing == Standing.HELD for answer in answers),
     )
-    for _ in range(MOST_LOOKS):
-        if not writes:
-            break
+    looks = 0
+    while writes and (looks < MOST_LOOKS or not pause):
+        looks += 1
         try:
             taken = _write(writes, firebase, register, stored)
         except RetryLater as error:
@@ -95,7 +95,7 @@ def store_newest(
         register.let_go([write for write in writes if write not in taken], holder)
         writes = register.confirm(taken, holder)
     if writes:
-        register.let_go(writes, holder, RETRY_MARGIN if pause else 0.0)
+        register.let_go(writes, holder, RETRY_MARGIN)
         raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
     mine = [answer.seconds for answer in answers if answer.standing == Standing.MINE]
     if mine:

@@ -8,6 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from app.errors import StopProgram
+from app.firebase_client import credential_of
 from app.settings import process_settings
 
 
@@ -32,6 +33,6 @@ app.config_from_object("celeryconfig")
 def _check_credentials(**_arguments: Any) -> None:
     """Only a worker needs a database and credentials; look before it connects or forks."""
     try:
-        _ = process_settings().credentials_file
+        credential_of(process_settings())
     except StopProgram as error:
         _end_command(error)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from app.errors import RetryLater
 from app.newest import Offer
@@ -53,5 +54,5 @@ class CeleryQueue:
     def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
         try:
             task.apply_async(arguments, options)  # type: ignore[attr-defined]
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             raise RetryLater(f"cannot enqueue on {masked(self._url)}: {error}") from None

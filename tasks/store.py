@@ -5,6 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Task
@@ -46,7 +47,7 @@ def store_performance(
     try:
         value = performance_value(data)
     except RejectMessage as error:
-        raise GiveUp(f"store_performance({symbol!r}): {error}") from None
+        raise _given_up(self, Update(symbol, "performance", data), error) from None
     return _store(self, [(symbol, "performance", value, revision)])
 
 
@@ -104,9 +105,9 @@ def _register() -> NewestRegister:
 
 
 def _store(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> str:
-    offers = _offers(values)
+    offers = _offers(task, values)
     request = task.request
-    runs_in_worker = not request.called_directly and not request.is_eager
+    runs_in_worker = _runs_in_worker(task)
     settings = process_settings()
     try:
         stored = store_newest(
@@ -127,13 +128,24 @@ def _store(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> st
     return _said(stored)
 
 
-def _offers(values: Iterable[tuple[str, str, Any, int | None]]) -> list[Offer]:
+def _runs_in_worker(task: Task) -> bool:
+    return not task.request.called_directly and not task.request.is_eager
+
+
+def _given_up(task: Task, update: Update, reason: RejectMessage) -> GiveUp:
+    """The error for a value that can never be stored; kept if nobody is there to see it."""
+    if _runs_in_worker(task):
+        _register().keep_failed(update, str(reason), datetime.now(UTC).isoformat())
+    return GiveUp(f"{task.name}: {reason}")
+
+
+def _offers(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> list[Offer]:
     newest: dict[tuple[str, str], Offer] = {}
     for text, key, value, revision in values:
         try:
             symbol = stored_symbol(text)
         except RejectMessage as error:
-            raise GiveUp(str(error)) from None
+            raise _given_up(task, Update(text, key, value), error) from None
         offer = Offer(Update(symbol, key, value), revision or _time_of(value))
         known = newest.setdefault((symbol, key), offer)
         if offer.revision > known.revision:

@@ -1,17 +1,27 @@
 """Starting programs and stopping them again, each by its own id, whatever happens."""
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from app.errors import StopProgram
 
 _POLL = 0.02
+_PR_SET_PDEATHSIG = 1
+_PRCTL: Any = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Process:
@@ -22,6 +32,8 @@ class Process:
         command: the program and its arguments.
         log: file that takes all that it prints.
         environment: all of its environment.
+        ends_with_us: on Linux, it gets SIGTERM when the thread that started it ends, however that
+            comes about.
     """
 
     def __init__(
@@ -30,6 +42,8 @@ class Process:
         command: Sequence[str | Path],
         log: Path,
         environment: Mapping[str, str] | None = None,
+        *,
+        ends_with_us: bool = False,
     ) -> None:
         self.name = name
         self.log = log
@@ -41,6 +55,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=dict(environment) if environment is not None else None,
                 start_new_session=True,
+                preexec_fn=_end_with_parent if ends_with_us else None,  # noqa: PLW1509
             )
         self.pid = self._popen.pid
 
@@ -63,6 +78,10 @@ class Process:
     def end(self, within: float = 5.0) -> None:
         """Stop it, by force after `within` seconds, with every child it left in its session."""
         self.signal(signal.SIGTERM)
+        self.see_to_its_end(within)
+
+    def see_to_its_end(self, within: float) -> None:
+        """Wait for one that was asked to stop; by force after `within` seconds."""
         self.wait(within)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -76,7 +95,7 @@ def end_all(processes: Iterable[Process], within: float) -> None:
     for process in ending:
         process.signal(signal.SIGTERM)
     for process in ending:
-        process.end(max(0.0, deadline - time.monotonic()))
+        process.see_to_its_end(max(0.0, deadline - time.monotonic()))
 
 
 def free_port() -> int:

@@ -29,26 +29,33 @@ def find_redis_server() -> Path:
 
 
 def start_redis(
-    folder: Path, port: int | None = None, options: Sequence[str] = ()
+    folder: Path,
+    port: int | None = None,
+    options: Sequence[str] = (),
+    *,
+    ends_with_us: bool = False,
 ) -> "RedisServer":
     """Start a Redis on loopback, with its data in `folder`, and wait until it answers.
 
     Raises:
         StopProgram: it does not start.
     """
-    return RedisServer(folder, port or free_port(), options)
+    return RedisServer(folder, port or free_port(), options, ends_with_us)
 
 
 class RedisServer(Process):
     """A running Redis; AOF on and nothing evicted, as in production."""
 
-    def __init__(self, folder: Path, port: int, options: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, port: int, options: Sequence[str], ends_with_us: bool = False
+    ) -> None:
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/0"
-        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1"]
+        command: list[str | Path] = [find_redis_server()]
+        command += ["--port", str(port), "--bind", "127.0.0.1"]
         command += ["--dir", folder, "--appendonly", "yes", "--save", ""]
         command += ["--maxmemory-policy", "noeviction", "--daemonize", "no", *options]
-        super().__init__("redis", command, folder / "redis.log")
+        super().__init__("redis", command, folder / "redis.log", ends_with_us=ends_with_us)
         try:
             wait_until(self._answers, 10, "answer from Redis", [self])
         except BaseException:

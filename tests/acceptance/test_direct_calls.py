@@ -1,0 +1,70 @@
+"""A task called directly, with only the settings given."""
+
+import pytest
+
+from app.dev.processes import free_port
+from tests.system import System, report
+
+CALL = """
+from tasks import store_performance, store_ticker_data
+data = {data}
+print({call})
+"""
+
+
+def call(system: System, expression: str, **environment: str) -> tuple[str, str]:
+    program = CALL.format(data=report("SOFI", 28.76), call=expression)
+    done = system.run("-c", program, **environment)
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def test_a_direct_call_writes_and_says_so(system: System) -> None:
+    said, errors = call(system, 'store_performance("SOFI", data)')
+    assert (said, errors) == ("stored services/SOFI/performance", "")
+    stored = system.firebase.get("services/SOFI/performance")
+    assert set(stored) == {"total", "unrealized", "realized", "converted", "timestamp"}
+    assert stored["total"] == 28.76
+
+
+def test_an_eager_call_writes_too(system: System) -> None:
+    call(system, 'store_performance.apply(("brk.b", data)).get()')
+    assert system.firebase.get("services/BRK!2EB/performance/total") == 28.76
+
+
+def test_the_general_form_takes_any_key(system: System) -> None:
+    said, _ = call(system, 'store_ticker_data("SOFI", "orders/7.1", {"event": "fill"})')
+    assert said == "stored services/SOFI/orders/7!2E1"
+    assert system.firebase.get("services/SOFI") == {"orders": {"7!2E1": {"event": "fill"}}}
+
+
+def test_an_older_value_does_not_replace_a_newer_one(system: System) -> None:
+    older = '{**data, "total": 1, "timestamp": "2025-05-15T13:32:56+00:00"}'
+    call(system, 'store_performance("SOFI", data)')
+    said, _ = call(system, f'store_performance("SOFI", {older})')
+    assert "older" in said
+    assert system.firebase.get("services/SOFI/performance/total") == 28.76
+
+
+@pytest.mark.parametrize("how", ["store_performance", "store_performance.apply"])
+def test_an_unreachable_firebase_is_one_clear_error(system: System, how: str) -> None:
+    arguments = '("SOFI", data)' if how.endswith("apply") else '"SOFI", data'
+    host = f"127.0.0.1:{free_port()}"
+    expression = f"{how}({arguments})" + (".get()" if how.endswith("apply") else "")
+    said, errors = call(system, expression, FIREBASE_DATABASE_EMULATOR_HOST=host)
+    assert said == ""
+    last = errors.splitlines()[-1]
+    assert f"cannot write to Firebase at http://{host}" in last
+
+
+def test_an_unreachable_redis_is_one_clear_error(system: System) -> None:
+    url = f"redis://:hush@127.0.0.1:{free_port()}/0"
+    _, errors = call(system, 'store_performance("SOFI", data)', REDIS_URL=url)
+    assert "cannot use Redis at redis://:***@127.0.0.1" in errors.splitlines()[-1]
+    assert "hush" not in errors
+
+
+def test_what_is_no_performance_says_which_field_is_missing(system: System) -> None:
+    _, errors = call(system, 'store_performance("SOFI", {"total": 1})')
+    assert (
+        "not a performance: Object missing required field `unrealized`" in errors.splitlines()[-1]
+    )

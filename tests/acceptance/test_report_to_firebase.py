@@ -1,0 +1,246 @@
+"""What is reported is sent to Redis, and Firebase stores it properly. Real processes throughout."""
+
+import json
+import signal
+from datetime import timedelta
+from typing import Any
+
+from app.daily_file import path_of
+from tests.system import System, envelope, midnight, now_text, report, today, wait_until
+
+FIELDS = ("total", "unrealized", "realized", "converted", "timestamp")
+
+
+def test_a_report_reaches_file_listeners_and_firebase_to_the_cent(system: System) -> None:
+    system.start_bridge()
+    system.start_worker()
+    with system.listening() as listener:
+        first = system.report("sofi", 28.76)
+        second = system.report("BRK.B", "-0.125", realized=1, converted=12.340000000000002)
+        third = system.report("BTC/USD", 1e-3)
+        fourth = system.report("0700", 5)
+        last = system.report("SOFI", 0.014, realized=-3)
+        heard = listener.wait_for(10)
+
+    def record(total: float, unrealized: float, realized: float, converted: float, at: str) -> Any:
+        return dict(zip(FIELDS, (total, unrealized, realized, converted, at), strict=True))
+
+    figures = {
+        "SOFI": record(28.77, 28.77, -3.0, 0.0, last["timestamp"]),
+        "BRK.B": record(-0.12, -0.12, 1.0, 12.34, second["timestamp"]),
+        "BTC/USD": record(0.0, 0.0, 0.0, 0.0, third["timestamp"]),
+        "0700": record(5.0, 5.0, 0.0, 0.0, fourth["timestamp"]),
+        "aggregate": record(33.65, 33.65, -2.0, 12.34, last["timestamp"]),
+    }
+    wait_until(lambda: system.daily_file() == figures, "daily JSON equal to what was reported")
+
+    assert [channel for channel, _ in heard] == [
+        "TICKER_PERFORMANCE_SOFI",
+        "TICKER_PERFORMANCE_AGGREGATE",
+        "TICKER_PERFORMANCE_BRK.B",
+        "TICKER_PERFORMANCE_AGGREGATE",
+        "TICKER_PERFORMANCE_BTC/USD",
+        "TICKER_PERFORMANCE_AGGREGATE",
+        "TICKER_PERFORMANCE_0700",
+        "TICKER_PERFORMANCE_AGGREGATE",
+        "TICKER_PERFORMANCE_SOFI",
+        "TICKER_PERFORMANCE_AGGREGATE",
+    ]
+    assert all(set(body) == {"data", "timestamp", "sender"} for _, body in heard)
+    assert heard[0][1]["data"] == {
+        "symbol": "SOFI", **record(28.76, 28.76, 0.0, 0.0, first["timestamp"]),
+    }  # fmt: skip
+    assert heard[-1][1]["data"] == {"symbol": "aggregate", **figures["aggregate"]}
+
+    tree = {
+        "SOFI": {"performance": figures["SOFI"]},
+        "BRK!2EB": {"performance": figures["BRK.B"]},
+        "BTC!2FUSD": {"performance": figures["BTC/USD"]},
+        "0700": {"performance": figures["0700"]},
+        "aggregate": {"performance": figures["aggregate"]},
+    }
+    wait_until(lambda: system.firebase.get() == tree, "Firebase equal to what was reported")
+
+
+def test_price_and_order_land_beside_performance(system: System) -> None:
+    system.start_bridge()
+    system.start_worker()
+    system.firebase.put("services", {"SOFI": {"note": "kept", "price": 1}})
+    data = system.report("SOFI", 28.76)
+    at = now_text()
+    price = {"type": "price", "symbol": "SOFI", "price": 12.5, "volume": 100, "timestamp": at}
+    order = {"id": "7f.3", "side": "buy"}
+    fill = {"event": "fill", "price": 12.5, "qty": 3, "position_qty": 7, "order": order}
+    ordered = {"type": "order", "symbol": "SOFI", "timestamp": at, "order_data": fill}
+    system.publish(envelope(price), "TICKER_UPDATES_SOFI")
+    system.publish(envelope(ordered), "TICKER_UPDATES_SOFI")
+
+    def stored() -> bool:
+        return set(system.firebase.get("services/SOFI")) >= {"performance", "orders", "volume"}
+
+    wait_until(stored, "price, order and performance")
+    sofi = system.firebase.get("services/SOFI")
+    assert sofi.pop("last_updated") > at
+    assert sofi == {
+        "note": "kept",
+        "price": 12.5,
+        "volume": 100,
+        "timestamp": at,
+        "orders": {"7f!2E3": fill | {"timestamp": at}},
+        "performance": {name: data[name] for name in FIELDS},
+    }
+
+
+def test_a_price_that_has_not_changed_is_not_written_again(system: System) -> None:
+    system.start_bridge()
+    system.start_worker()
+
+    def publish_price(price: float, volume: int) -> None:
+        data = {"type": "price", "symbol": "SOFI", "price": price, "volume": volume}
+        system.publish(envelope(data | {"timestamp": now_text()}), "TICKER_UPDATES_SOFI")
+
+    def stored(price: float) -> bool:
+        return (system.firebase.get("services/SOFI") or {}).get("price") == price
+
+    publish_price(12.5, 1)
+    wait_until(lambda: stored(12.5), "first price")
+    publish_price(12.5, 2)
+    system.report("HOOD", 1)
+    wait_until(lambda: "HOOD" in system.firebase.get(), "what came after the equal price")
+    publish_price(12.6, 3)
+    wait_until(lambda: stored(12.6), "second price")
+    writes = system.firebase.writes()
+    assert [value for path, value in writes if path == "services/SOFI/volume"] == [1, 3]
+
+
+def test_a_repeated_report_counts_once_and_a_changed_one_is_a_conflict(system: System) -> None:
+    system.start_bridge()
+    data = report("SOFI", 10)
+    with system.listening() as listener:
+        for _ in range(3):
+            system.publish(envelope(data))
+        system.publish(envelope(data | {"total": 11}))
+        system.publish(envelope(data, sender="other_bot"))
+        heard = listener.wait_for(4)
+    assert [body["data"]["total"] for _, body in heard] == [10, 10, 20, 20]
+    assert any("conflict" in line for line in system.rejected())
+    wait_until(lambda: system.daily_file()["SOFI"]["total"] == 20, "the sum")
+
+
+def test_bad_input_is_kept_with_its_reason_and_stops_nothing(system: System) -> None:
+    bridge = system.start_bridge()
+    bad = {
+        "not JSON": "no report",
+        "wrong form": "[1, 2]",
+        "not finite": '{"data": {"symbol": "SOFI", "total": NaN}}',
+        "reserved": envelope(report("Aggregate")),
+        "is beyond": envelope(report(total=1e10)),
+        "in the future": envelope(report(timestamp=now_text(timedelta(minutes=6)))),
+        "in the past": envelope(report(timestamp=now_text(timedelta(days=-8)))),
+        "oversized": envelope(report(note="x" * 70_000)),
+        "is not a number": envelope(report(total="much")),
+    }
+    for message in bad.values():
+        system.publish(message)
+    for raw in (b"\xff\xfe\x00", b"", b"{" * 1000):
+        system.publish(raw)
+    with system.listening() as listener:
+        system.report("SOFI", 7)
+        assert len(listener.wait_for(2)) == 2
+    kept = system.rejected()
+    for reason, message in bad.items():
+        place = next(n for n, line in enumerate(kept) if f"  {reason}" in line or reason in line)
+        assert kept[place + 1].strip()[:60_000] == message[:60_000]
+    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 7, "the good report")
+    assert bridge.exit_code is None
+
+
+def test_the_day_of_adoption_is_continued_and_not_overwritten(system: System) -> None:
+    sample = {
+        "SOFI": {"total": 28.76, "unrealized": 28.76, "realized": 0.0, "converted": 0.0,
+                 "timestamp": "2025-05-15T13:32:56.582434+00:00"},
+        "aggregate": {"total": 840.87, "unrealized": 776.4, "realized": 43.57, "converted": 20.9,
+                      "timestamp": "2025-05-15T21:01:56.733362+00:00"},
+    }  # fmt: skip
+    path = path_of(system.base, today())
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(sample))
+    bridge = system.start_bridge()
+    assert system.daily_file() == sample
+    data = system.report("SOFI", 1.01)
+    expected = {
+        "SOFI": sample["SOFI"] | {"total": 29.77, "unrealized": 29.77},
+        "aggregate": sample["aggregate"] | {"total": 841.88, "unrealized": 777.41},
+    }
+    for record in expected.values():
+        record["timestamp"] = data["timestamp"]
+    wait_until(lambda: system.daily_file() == expected, "sample and report")
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    system.start_bridge()
+    assert system.daily_file() == expected
+
+
+def test_a_late_report_belongs_to_its_own_day(system: System) -> None:
+    system.start_bridge()
+    yesterday = midnight(today()) - timedelta(minutes=1)
+    late = yesterday.isoformat(timespec="microseconds")
+    with system.listening() as listener:
+        system.report("SOFI", 1)
+        system.report("SOFI", 5, timestamp=late)
+        system.report("HOOD", 6, timestamp=late)
+        system.report("SOFI", 2)
+        heard = listener.wait_for(5)
+    shown = [(channel.rpartition("_")[2], body["data"]["total"]) for channel, body in heard]
+    assert shown == [("SOFI", 1), ("AGGREGATE", 1), ("HOOD", 6), ("SOFI", 3), ("AGGREGATE", 3)]
+    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 3, "today")
+    past = system.daily_file(today() - 1)
+    assert {symbol: record["total"] for symbol, record in past.items()} == {
+        "SOFI": 5, "HOOD": 6, "aggregate": 11,
+    }  # fmt: skip
+
+
+def test_snapshots_replace_and_an_older_one_changes_nothing(system: System) -> None:
+    system.start_bridge(PROFIT_REPORT_KIND="snapshot")
+    old = now_text(timedelta(seconds=-1)) if not _just_after_midnight() else now_text()
+    with system.listening() as listener:
+        system.report("SOFI", 10)
+        system.report("HOOD", 1)
+        system.report("SOFI", 12)
+        system.report("SOFI", 5, timestamp=old)
+        heard = listener.wait_for(8)
+    assert [body["data"]["total"] for _, body in heard] == [10, 10, 1, 11, 12, 13, 12, 13]
+
+
+def _just_after_midnight() -> bool:
+    return now_text()[11:19] < "00:00:10"
+
+
+def test_only_listed_symbols_are_stored(system: System) -> None:
+    system.start_bridge(TICKERS="sofi,aggregate")
+    system.start_worker()
+    system.report("HOOD", 2)
+    system.report("SOFI", 1)
+    wait_until(lambda: set(system.firebase.get() or ()) == {"SOFI", "aggregate"}, "both")
+    assert system.firebase.get("services/aggregate/performance/total") == 3
+
+
+def test_the_subscriber_stores_what_another_program_calculates(system: System) -> None:
+    subscriber = system.start_bridge("subscriber", TICKERS="SOFI,aggregate")
+    system.start_worker()
+    for symbol, total in (("SOFI", 1), ("HOOD", 2), ("aggregate", 3), ("SOFI", 4)):
+        system.publish(envelope(report(symbol, total)), f"TICKER_PERFORMANCE_{symbol.upper()}")
+    price = {"type": "price", "symbol": "SOFI", "price": 9, "volume": 1, "timestamp": now_text()}
+    system.publish(envelope(price), "TICKER_UPDATES_SOFI")
+
+    def stored() -> bool:
+        tree = system.firebase.get() or {}
+        sofi, account = tree.get("SOFI", {}), tree.get("aggregate", {})
+        return (sofi.get("price"), sofi.get("performance", {}).get("total")) == (9, 4) and (
+            account.get("performance", {}).get("total") == 3
+        )
+
+    wait_until(stored, "SOFI and the account")
+    assert set(system.firebase.get()) == {"SOFI", "aggregate"}
+    subscriber.signal(signal.SIGTERM)
+    assert subscriber.wait(5) == 0

@@ -1,0 +1,181 @@
+"""Stopping, killing and starting again changes no sum."""
+
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.publisher import RedisPublisher
+from tests.system import System, envelope, report, wait_until
+
+
+@pytest.fixture
+def publisher(system: System) -> RedisPublisher:
+    return RedisPublisher(system.redis_server.url)
+
+
+def total(system: System, symbol: str = "aggregate") -> float:
+    found: float = system.daily_file().get(symbol, {}).get("total", 0)
+    return found
+
+
+def _is_beyond(system: System, before: float) -> bool:
+    return total(system) > before
+
+
+def test_journaled_reports_survive_a_bridge_that_is_down(
+    system: System, publisher: RedisPublisher
+) -> None:
+    for _ in range(5):
+        publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    bridge = system.start_bridge()
+    wait_until(lambda: total(system) == 5, "what was reported before the first start")
+    bridge.signal(signal.SIGKILL)
+    bridge.wait(5)
+    for _ in range(700):
+        publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    system.start_bridge()
+    wait_until(lambda: total(system) == 705, "what was reported meanwhile")
+
+
+def test_a_journaled_report_is_counted_and_published_once(
+    system: System, publisher: RedisPublisher
+) -> None:
+    system.start_bridge()
+    with system.listening() as listener:
+        for _ in range(3):
+            publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+        system.report("SOFI", 1)
+        heard = listener.wait_for(8)
+    assert [body["data"]["total"] for _, body in heard] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_kill_at_any_moment_loses_and_doubles_nothing(
+    system: System, publisher: RedisPublisher
+) -> None:
+    """Bots go on publishing while the bridge is killed again and again."""
+    sent = 0
+    done = threading.Event()
+
+    def trade() -> None:
+        nonlocal sent
+        while not done.is_set():
+            publisher.publish("PROFIT_REPORT", report(f"S{sent % 5}", 1), sender="bot")
+            sent += 1
+
+    trading = threading.Thread(target=trade)
+    trading.start()
+    try:
+        for _ in range(4):
+            before = total(system)
+            bridge = system.start_bridge()
+            wait_until(partial(_is_beyond, system, before), "progress")
+            bridge.signal(signal.SIGKILL)
+            bridge.wait(5)
+    finally:
+        done.set()
+        trading.join()
+    system.start_bridge()
+    wait_until(lambda: total(system) == sent, f"{sent} reports counted once each")
+    assert sum(total(system, f"S{n}") for n in range(5)) == sent
+
+
+def test_a_redis_that_lost_the_journal_and_its_clock_is_read_from_the_start(
+    system: System, publisher: RedisPublisher
+) -> None:
+    bridge = system.start_bridge()
+    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    wait_until(lambda: total(system) == 1, "the first report")
+    bridge.signal(signal.SIGTERM)
+    bridge.wait(5)
+    system.redis.flushall()
+    # A stream whose numbers are all below those that were read.
+    system.redis.xadd("profit-bridge:journal", {"message": envelope(report("SOFI", 2))}, id="5-1")
+    system.start_bridge()
+    wait_until(lambda: total(system) == 3, "what is in the new journal")
+
+
+def test_sigterm_counts_what_was_received_and_exits_0(system: System) -> None:
+    bridge = system.start_bridge()
+    reports = [envelope(report(f"S{n % 50}", 1)) for n in range(3000)]
+    pipeline = system.redis.pipeline(transaction=False)
+    for message in reports:
+        pipeline.publish("PROFIT_REPORT", message)
+    pipeline.execute()
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0, bridge.log.read_text()
+    assert total(system) == len(reports)
+
+
+@pytest.mark.parametrize("state", ["deleted", "torn", "corrupt"])
+def test_a_damaged_daily_file_is_rebuilt_from_the_ledger(system: System, state: str) -> None:
+    bridge = system.start_bridge()
+    system.report("SOFI", 5)
+    wait_until(lambda: total(system) == 5, "the file")
+    path: Path = next(system.base.rglob("*_profit.json"))
+    whole = path.read_bytes()
+    damage = {"torn": whole[:40], "corrupt": b"\x00" * len(whole)}
+
+    def harm() -> None:
+        path.unlink() if state == "deleted" else path.write_bytes(damage[state])
+
+    harm()
+    wait_until(lambda: path.exists() and path.read_bytes() == whole, "file rebuilt while running")
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    harm()
+    system.start_bridge()
+    wait_until(lambda: path.exists() and path.read_bytes() == whole, "file rebuilt at start")
+    aside = list(path.parent.glob("*.unusable-*"))
+    assert len(aside) == (0 if state == "deleted" else 2)
+
+
+def test_redis_killed_and_restarted_is_resubscribed(system: System) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    system.report("SOFI", 1)
+    wait_until(lambda: total(system) == 1, "the report before")
+    system.redis_server.signal(signal.SIGKILL)
+    system.redis_server.wait(5)
+    system.restart_redis()
+
+    def heard() -> bool:
+        try:
+            return system.publish(envelope(report("SOFI", 1))) >= 1
+        except redis.RedisError:
+            return False
+
+    wait_until(heard, "subscription")
+    wait_until(lambda: total(system) == 2, "the report after")
+    wait_until(
+        lambda: system.firebase.get("services/SOFI/performance/total") == 2, "Firebase after it"
+    )
+    assert bridge.exit_code is None
+
+
+def test_a_second_bridge_refuses_to_keep_the_same_ledger(system: System) -> None:
+    system.start_bridge()
+    second = system.run("-m", "app", "bridge")
+    assert second.returncode == 1
+    assert "another bridge already keeps" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
+
+
+def test_counted_but_unpublished_reports_are_published_at_the_next_start(system: System) -> None:
+    bridge = system.start_bridge()
+    system.report("SOFI", 1)
+    wait_until(lambda: total(system) == 1, "the first report")
+    # Publishing is held up while counting goes on: kill it in between.
+    system.redis.execute_command("ACL", "SETUSER", "default", "-publish")
+    system.publisher_client().publish("PROFIT_REPORT", envelope(report("SOFI", 1)))
+    wait_until(lambda: total(system) == 2, "the second counted")
+    bridge.signal(signal.SIGKILL)
+    bridge.wait(5)
+    system.redis.execute_command("ACL", "SETUSER", "default", "+publish")
+    with system.listening() as listener:
+        system.start_bridge()
+        heard = listener.wait_for(2)
+    assert [body["data"]["total"] for _, body in heard[-2:]] == [2, 2]

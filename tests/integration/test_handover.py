@@ -1,0 +1,148 @@
+"""What waits is bounded by slots, and the newest value is what is handed over."""
+
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+
+from app.handover import BULK, FEW, MOST_WAITING, Handover, NewValue
+from app.newest import NewestRegister
+from app.settings import load_settings
+from tasks.celery_app import app
+from tasks.queue import CeleryQueue
+from tests.system import wait_until
+
+
+class Queue:
+    """The Celery queue as it is in Redis, and a switch that keeps everybody from enqueueing."""
+
+    def __init__(self, url: str) -> None:
+        self._client: redis.Redis = redis.Redis.from_url(url)
+        self.taken: list[dict[str, Any]] = []
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every task that was enqueued, oldest first."""
+        waiting: Any = self._client.lrange("profit-bridge", 0, -1)
+        return self.taken + [json.loads(entry) for entry in reversed(waiting)]
+
+    def take_all(self) -> None:
+        while (entry := self._client.rpop("profit-bridge")) is not None:
+            self.taken.append(json.loads(entry))  # type: ignore[arg-type]
+
+    def offered(self) -> dict[str, Any]:
+        """The newest total of each symbol in the tasks."""
+        totals = {}
+        for task in self.tasks():
+            for symbol, _, value, _ in values_of(task):
+                totals[symbol] = value["total"]
+        return totals
+
+    def allow(self, *, enqueueing: bool) -> None:
+        self._client.execute_command("ACL", "SETUSER", "default", f"{'+-'[not enqueueing]}lpush")
+
+    def close(self) -> None:
+        self.allow(enqueueing=True)
+        self._client.close()
+
+
+def values_of(task: dict[str, Any]) -> list[list[Any]]:
+    """Symbol, key, value and revision of everything in a task."""
+    arguments, options, _ = json.loads(base64.b64decode(task["body"]))
+    name = task["headers"]["task"]
+    if name == "tasks.store_in_bulk":
+        return list(arguments[0])
+    if name == "tasks.store_performance":
+        return [[arguments[0], "performance", arguments[1], options["revision"]]]
+    return [[*arguments, options["revision"]]]
+
+
+@pytest.fixture
+def queue(redis_url: str) -> Iterator[Queue]:
+    queue = Queue(redis_url)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def handover(queue: Queue, redis_url: str) -> Iterator[Handover]:
+    app.conf.broker_url = redis_url
+    real = CeleryQueue(load_settings({"REDIS_URL": redis_url}))
+    handover = Handover(real, NewestRegister(redis_url).next_revision)
+    handover.start()
+    yield handover
+    handover.close(2)
+
+
+def performance(symbol: str, total: int) -> NewValue:
+    return NewValue(symbol, "performance", json.dumps({"total": total}))
+
+
+def test_few_changes_become_a_task_each(handover: Handover, queue: Queue) -> None:
+    handover.put(performance(f"S{n}", n) for n in range(FEW))
+    wait_until(lambda: len(queue.tasks()) == FEW, "tasks")
+
+
+def test_many_changes_become_bulk_tasks(handover: Handover, queue: Queue) -> None:
+    handover.put(performance(f"S{n}", n) for n in range(BULK + 50))
+    wait_until(lambda: len(queue.offered()) == BULK + 50, "all symbols")
+    assert len(queue.tasks()) == 2
+
+
+def test_while_nobody_takes_tasks_the_backlog_is_bounded_by_symbols(
+    handover: Handover, queue: Queue
+) -> None:
+    for total in range(500):
+        handover.put(performance(f"S{n}", total) for n in range(20))
+    newest = {f"S{n}": 499 for n in range(20)}
+
+    def all_are_current() -> bool:
+        assert len(queue.tasks()) - len(queue.taken) <= MOST_WAITING + FEW
+        queue.take_all()
+        return queue.offered() == newest
+
+    wait_until(all_are_current, "the newest of each")
+
+
+def _offers(queue: Queue, totals: dict[str, int]) -> bool:
+    return queue.offered() == totals
+
+
+def test_later_values_have_higher_revisions(handover: Handover, queue: Queue) -> None:
+    for total in range(5):
+        handover.put([performance("SOFI", total)])
+        newest = {"SOFI": total}
+        wait_until(partial(_offers, queue, newest), "the task")
+    revisions = [value[3] for task in queue.tasks() for value in values_of(task)]
+    assert len(revisions) == 5
+    assert revisions == sorted(set(revisions))
+
+
+def test_a_broker_that_refuses_loses_nothing_and_keeps_the_newest(
+    handover: Handover, queue: Queue
+) -> None:
+    queue.allow(enqueueing=False)
+    handover.put([performance("SOFI", 1), performance("HOOD", 1)])
+    handover.put([performance("SOFI", 2)])
+    assert queue.tasks() == []
+    queue.allow(enqueueing=True)
+    wait_until(lambda: queue.offered() == {"SOFI": 2, "HOOD": 1}, "both")
+
+
+def test_closing_hands_over_what_is_left(handover: Handover, queue: Queue) -> None:
+    handover.put([performance("SOFI", 1)])
+    assert handover.close(5) == 0
+    assert queue.offered() == {"SOFI": 1}
+
+
+def test_flower_can_read_the_arguments_of_a_task(handover: Handover, queue: Queue) -> None:
+    handover.put([performance("SOFI", 1), NewValue("SOFI", "price", '{"price": 2}')])
+    wait_until(lambda: len(queue.tasks()) == 2, "both tasks")
+    performance_task, price_task = queue.tasks()
+    assert performance_task["headers"]["task"] == "tasks.store_performance"
+    assert performance_task["headers"]["argsrepr"] == "('SOFI', {'total': 1})"
+    assert price_task["headers"]["task"] == "tasks.store_ticker_data"
+    assert price_task["headers"]["argsrepr"] == "('SOFI', 'price', {'price': 2})"

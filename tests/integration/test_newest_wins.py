@@ -1,0 +1,265 @@
+"""No order of execution leaves an old value, and no two tasks write one slot at a time."""
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from app.errors import RetryLater
+from app.firebase_client import FirebaseClient
+from app.messages import Update
+from app.newest import LEASE_SECONDS, NewestRegister, Offer, Standing, read_failed
+from app.settings import Settings, load_settings
+from app.storing import MOST_LOOKS, Unfinished, store_newest
+from tests.system import Firebase
+
+
+class Recorder(FirebaseClient):
+    """The real client, that notes what it writes, and runs something in mid-write."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.requests: list[list[tuple[str, Any]]] = []
+        self.in_mid_write: Iterator[Any] = iter(())
+
+    def store_many(self, updates: Sequence[Update]) -> None:
+        self.requests.append([(update.symbol, update.value) for update in updates])
+        next(self.in_mid_write, None)
+        super().store_many(updates)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firebase]:
+    database = Firebase(tmp_path_factory.mktemp("firebase"))
+    yield database
+    database.process.end()
+
+
+@pytest.fixture
+def firebase(database: Firebase) -> Iterator[Recorder]:
+    database.faults()
+    database.put("services", None)
+    recorder = Recorder(load_settings({"FIREBASE_DATABASE_EMULATOR_HOST": database.host}))
+    yield recorder
+    recorder.close()
+
+
+@pytest.fixture
+def register(redis_url: str) -> NewestRegister:
+    return NewestRegister(redis_url)
+
+
+def offer(value: Any, revision: int, symbol: str = "SOFI", key: str = "performance") -> Offer:
+    return Offer(Update(symbol, key, value), revision)
+
+
+def stored_in(database: Firebase) -> dict[str, Any]:
+    return {symbol: node["performance"] for symbol, node in database.get().items()}
+
+
+def test_every_order_of_three_values_ends_on_the_newest(
+    register: NewestRegister, firebase: Recorder, database: Firebase
+) -> None:
+    for turn, order in enumerate(itertools.permutations((1, 2, 3))):
+        firebase.requests.clear()
+        for revision in order:
+            offers = [offer(revision, revision, symbol=f"S{turn}")]
+            store_newest(offers, register=register, firebase=firebase, task=f"t{revision}")
+        written = [value for request in firebase.requests for _, value in request]
+        assert written == sorted(written)
+    assert set(stored_in(database).values()) == {3}
+
+
+def test_what_comes_in_mid_write_is_written_by_who_is_writing(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    def others() -> Iterator[None]:
+        for revision in (3, 2):
+            offers = [offer(revision, revision)]
+            stored = store_newest(offers, register=register, firebase=firebase, task="other")
+            assert (stored.held, stored.written) == (1, [])
+        yield
+
+    firebase.in_mid_write = others()
+    store_newest([offer(1, 1)], register=register, firebase=firebase, task="first")
+    assert firebase.requests == [[("SOFI", 1)], [("SOFI", 3)]]
+
+
+def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
+    redis_url: str, firebase: Recorder, database: Firebase
+) -> None:
+    busy = threading.Lock()
+
+    class OneAtATime:
+        def store_many(self, updates: Sequence[Update]) -> None:
+            assert busy.acquire(blocking=False), "two writers in one slot"
+            firebase.store_many(updates)
+            busy.release()
+
+    revisions = iter(range(1, 301))
+    lock = threading.Lock()
+    errors: list[BaseException] = []
+
+    def work(register: NewestRegister) -> None:
+        try:
+            while True:
+                with lock:
+                    revision = next(revisions, None)
+                if revision is None:
+                    return
+                offers = [offer(revision, revision)]
+                task = f"t{revision}"
+                store_newest(offers, register=register, firebase=OneAtATime(), task=task)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(NewestRegister(redis_url),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    written = [value for request in firebase.requests for _, value in request]
+    assert written == sorted(written)
+    assert stored_in(database) == {"SOFI": 300}
+
+
+def test_a_task_that_waits_for_its_retry_keeps_others_out_and_may_resume(
+    register: NewestRegister, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"status": 503, "count": 1})
+    with pytest.raises(Unfinished, match="cannot write to Firebase") as unfinished:
+        store_newest(
+            [offer(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 2.5
+        )
+    assert unfinished.value.pause == 2.5
+    stored = store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+    assert stored.held == 1
+    store_newest([offer(1, 1)], register=register, firebase=firebase, task="a", resumed=True)
+    assert stored_in(database) == {"SOFI": 2}
+
+
+def test_a_direct_call_that_fails_leaves_nobody_out(
+    register: NewestRegister, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"drop": True, "count": 1})
+    with pytest.raises(RetryLater):
+        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+    store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+    assert stored_in(database) == {"SOFI": 2}
+
+
+def test_a_task_given_out_again_after_a_crash_waits_for_its_own_lease(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    died = register.holder("a")
+    assert register.offer([offer(1, 1)], died, resumed=False)[0].write
+    with pytest.raises(Unfinished, match="earlier execution") as unfinished:
+        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+    assert 0 < unfinished.value.pause <= LEASE_SECONDS
+    others = register.offer([offer(2, 2)], register.holder("b"), resumed=False)
+    assert others[0].standing == Standing.HELD
+    assert firebase.requests == []
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
+    register: NewestRegister, redis_url: str, firebase: Recorder
+) -> None:
+    slow = register.holder("slow")
+    (answer,) = register.offer([offer(1, 1)], slow, resumed=False)
+    write = answer.write
+    assert write
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("profit-bridge:newest:SOFI:performance", "until", 1)
+
+    def slow_one_lands() -> Iterator[None]:
+        assert register.confirm([write], slow) == []
+        yield
+
+    firebase.in_mid_write = slow_one_lands()
+    store_newest([offer(2, 2)], register=register, firebase=firebase, task="fast")
+    assert firebase.requests == [[("SOFI", 2)], [("SOFI", 2)]]
+
+
+def test_one_poisoned_value_is_kept_and_the_rest_is_stored(
+    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"contains": "poison", "status": 400})
+    offers = [offer("poison" if n == 13 else n, 1, symbol=f"S{n}") for n in range(40)]
+    stored = store_newest(offers, register=register, firebase=firebase, task="bulk")
+    assert stored_in(database) == {f"S{n}": n for n in range(40) if n != 13}
+    assert [update.symbol for update, _ in stored.refused] == ["S13"]
+    assert len(firebase.requests) <= 13
+    (failed,) = read_failed(redis_url)
+    assert (failed["symbol"], failed["value"]) == ("S13", "poison")
+    assert "will not take this" in failed["reason"]
+
+
+def test_a_slot_whose_value_was_refused_takes_the_next_one(
+    register: NewestRegister, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"status": 401, "contains": "poison"})
+    for value, revision in (("poison", 1), (2, 2)):
+        offers = [offer(value, revision)]
+        store_newest(offers, register=register, firebase=firebase, task=f"t{revision}")
+    assert stored_in(database) == {"SOFI": 2}
+
+
+def test_the_same_value_again_is_no_write_and_a_changed_one_of_the_same_time_is(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    for value in ({"total": 1}, {"total": 1}, {"total": 2}):
+        store_newest([offer(value, 5)], register=register, firebase=firebase, task=str(value))
+    assert firebase.requests == [[("SOFI", {"total": 1})], [("SOFI", {"total": 2})]]
+
+
+def test_a_price_equal_to_the_stored_one_is_no_write(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    for price, revision in [(12.5, 1), (12.5, 2), ("12.50", 3), (13, 4), (12.5, 5)]:
+        offers = [offer({"price": price, "volume": revision}, revision, key="price")]
+        store_newest(offers, register=register, firebase=firebase, task=str(revision))
+    assert [request[0][1]["volume"] for request in firebase.requests] == [1, 4, 5]
+
+
+def test_orders_are_never_folded_into_each_other(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    offers = [offer(n, 1, key=f"orders/{n}") for n in range(3)]
+    stored = store_newest(offers, register=register, firebase=firebase, task="orders")
+    assert len(stored.written) == 3
+
+
+def test_a_task_that_never_catches_up_passes_the_rest_on(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    def always_newer() -> Iterator[None]:
+        for revision in itertools.count(2):
+            offers = [offer(revision, revision)]
+            store_newest(offers, register=register, firebase=firebase, task="other")
+            yield
+
+    firebase.in_mid_write = always_newer()
+    with pytest.raises(Unfinished, match="faster"):
+        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 1)
+    assert len(firebase.requests) == MOST_LOOKS
+
+
+def test_revisions_only_grow_and_are_the_time(register: NewestRegister, redis_url: str) -> None:
+    revisions = [register.next_revision() for _ in range(200)]
+    assert revisions == sorted(set(revisions))
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("profit-bridge:revision", 8_000_000_000_000_000)
+        assert register.next_revision() == 8_000_000_000_000_001
+        client.flushall()
+        seconds, _ = client.time()
+    assert abs(register.next_revision() / 1_000_000 - seconds) < 60
+
+
+def test_a_redis_that_is_away_is_tried_later(firebase: Recorder) -> None:
+    register = NewestRegister("redis://127.0.0.1:1/0")
+    with pytest.raises(RetryLater, match="cannot use Redis at redis://127"):
+        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")

@@ -1,0 +1,150 @@
+"""Whatever is reported, the figures are the sum of it to the millionth."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.amounts import LARGEST, from_shown, shown, to_millionths
+from app.book import NOTHING, Book, DayBook, Figures, add_up
+from app.channels import AGGREGATE
+from app.ledger import Ledger, Outcome
+from app.messages import DAY, ProfitReport, ReportKind, day_of
+
+TODAY = 20_000
+AMOUNTS = st.integers(-(10**15), 10**15)
+REPORTS = st.lists(
+    st.builds(
+        ProfitReport,
+        symbol=st.sampled_from(["SOFI", "BRK.B", "0700"]),
+        sender=st.sampled_from(["", "a", "b"]),
+        at=st.integers(TODAY * DAY, TODAY * DAY + 50) | st.integers((TODAY - 1) * DAY, TODAY * DAY),
+        total=AMOUNTS,
+        unrealized=AMOUNTS,
+        realized=AMOUNTS,
+        converted=AMOUNTS,
+    ),
+    max_size=40,
+)
+
+
+def exactly(text: str) -> int:
+    return int(Decimal(text).quantize(Decimal("0.000001"), ROUND_HALF_EVEN).scaleb(6))
+
+
+@given(st.floats(-LARGEST, LARGEST))
+def test_a_float_is_the_decimal_that_names_it(amount: float) -> None:
+    assert to_millionths(amount, "total") == exactly(repr(amount))
+
+
+@given(st.integers(-(10**15), 10**15).map(lambda n: n / 2_000_000))
+def test_a_float_at_a_tie_is_rounded_as_its_decimal_is(amount: float) -> None:
+    assert to_millionths(amount, "total") == exactly(repr(amount))
+
+
+@given(st.decimals(-LARGEST, LARGEST, allow_nan=False, places=9))
+def test_a_numeric_string_is_the_decimal_that_it_says(amount: Decimal) -> None:
+    assert to_millionths(f"{amount:f}", "total") == exactly(str(amount))
+
+
+@given(st.integers(-(10**16), 10**16), st.integers(0, 6))
+def test_what_is_shown_is_half_even_and_reads_back(millionths: int, decimals: int) -> None:
+    step = Decimal(1).scaleb(-decimals)
+    expected = (Decimal(millionths) / 1_000_000).quantize(step, ROUND_HALF_EVEN)
+    number = shown(millionths, decimals)
+    assert Decimal(repr(number)) == expected
+    assert from_shown(number) == int(expected * 1_000_000)
+
+
+def test_a_thousand_fills_of_four_thousandths_make_four() -> None:
+    day = DayBook("increment")
+    for at in range(1000):
+        day.apply(ProfitReport("SOFI", "", at, to_millionths(0.004, "total"), 0, 0, 0))
+    assert shown(day.account.total, 2) == 4.0
+
+
+@given(REPORTS)
+def test_the_account_is_the_sum_of_its_symbols_after_every_report(
+    reports: list[ProfitReport],
+) -> None:
+    for kind in ("increment", "snapshot"):
+        book = Book()
+        for day in (TODAY - 1, TODAY):
+            book.add_day(day, DayBook(kind))
+        for report in reports:
+            _, account = book.apply(report)
+            known = book.days[day_of(report.at)]
+            summed = add_up(known.symbols.values())
+            assert account.figures[:4] == summed[:4]
+            assert account.figures.at == summed.at
+
+
+@given(REPORTS)
+def test_the_order_of_reports_changes_no_figure(reports: list[ProfitReport]) -> None:
+    forth, back = DayBook("increment"), DayBook("increment")
+    for report in reports:
+        forth.apply(report)
+    for report in reversed(reports):
+        back.apply(report)
+    assert forth.symbols == back.symbols
+    assert forth.account == back.account
+
+
+@given(REPORTS)
+def test_only_a_symbol_without_a_newer_day_is_news(reports: list[ProfitReport]) -> None:
+    book = Book()
+    for day in (TODAY - 1, TODAY):
+        book.add_day(day, DayBook("increment"))
+    newest: dict[str, int] = {}
+    for report in reports:
+        for change in book.apply(report):
+            assert change.is_newest == (change.day >= newest.get(change.symbol, change.day))
+            newest[change.symbol] = max(change.day, newest.get(change.symbol, change.day))
+    assert {change.symbol: change.day for change in book.newest()} == newest
+
+
+@settings(max_examples=40, deadline=None)
+@given(REPORTS, st.integers(1, 7), st.sampled_from(["increment", "snapshot"]))
+def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
+    reports: list[ProfitReport], size: int, kind: ReportKind
+) -> None:
+    book = Book()
+    first: dict[tuple[str, str, int], ProfitReport] = {}
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder))
+        for day in (TODAY - 1, TODAY):
+            ledger.open_day(day, kind)
+            book.add_day(day, ledger.day_book(day, kind))
+        for start in range(0, len(reports), size):
+            batch = reports[start : start + size]
+            outcomes = ledger.record([(r, b"") for r in batch], [], "0-0", "")
+            for report, outcome in zip(batch, outcomes, strict=True):
+                known = first.setdefault(report[:3], report)
+                if known is report:
+                    assert outcome is Outcome.COUNTED
+                    book.apply(report)
+                else:
+                    same = known == report
+                    assert outcome is (Outcome.REPEATED if same else Outcome.CONFLICT)
+        assert ledger.unpublished() == list(first.values())
+        ledger.mark_published()
+        ledger.sync_published()
+        ledger.close()
+        again = Ledger(Path(folder))
+        assert again.unpublished() == []
+        for day in (TODAY - 1, TODAY):
+            read_back = again.day_book(day, kind)
+            assert read_back.account == book.days[day].account
+            assert read_back.symbols == book.days[day].symbols
+        again.close()
+
+
+@given(st.builds(Figures, AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.just(1)))
+def test_an_opening_account_is_continued_even_if_its_symbols_do_not_make_it_up(
+    account: Figures,
+) -> None:
+    day = DayBook("increment", {"SOFI": NOTHING, AGGREGATE: account})
+    day.apply(ProfitReport("SOFI", "", 2, 5, 4, 3, 2))
+    assert day.account == account.plus(Figures(5, 4, 3, 2, 2))

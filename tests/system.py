@@ -1,0 +1,249 @@
+"""A whole system of real processes for one test: Redis, local Firebase, bridge, workers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import redis
+import requests
+
+from app.daily_file import path_of
+from app.dev.processes import Process, end_all, free_port
+from app.dev.processes import wait_until as wait
+from app.dev.redis_server import RedisServer, start_redis
+from app.messages import DAY, day_of
+
+PATIENCE = 30.0
+ROOT = Path(__file__).parent.parent
+
+
+def now_text(ahead: timedelta = timedelta()) -> str:
+    return (datetime.now(UTC) + ahead).isoformat(timespec="microseconds")
+
+
+def today() -> int:
+    return day_of(time.time_ns() // 1000)
+
+
+def report(symbol: str = "SOFI", total: Any = 1.0, **fields: Any) -> dict[str, Any]:
+    """The data of a report in the form of the contract; `unrealized` is all of it unless given."""
+    data = {
+        "symbol": symbol,
+        "total": total,
+        "unrealized": total,
+        "realized": 0.0,
+        "converted": 0.0,
+        "timestamp": now_text(),
+    }
+    return data | fields
+
+
+def envelope(data: Any, sender: str | None = "scale_t") -> str:
+    local = datetime.now().isoformat(timespec="milliseconds")
+    return json.dumps({"data": data, "timestamp": local, "sender": sender})
+
+
+class Firebase:
+    """The local database in a process of its own, and what it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.host = f"127.0.0.1:{port}"
+        self.process = Process(
+            "firebase",
+            [
+                sys.executable,
+                "-m",
+                "app.dev.rtdb_server",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ],
+            folder / "firebase.log",
+            {**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self._http = requests.Session()
+        wait(self._answers, PATIENCE, "answer from the local Firebase", [self.process])
+
+    def get(self, path: str = "services") -> Any:
+        found = self._http.get(f"http://{self.host}/{path}.json", timeout=10)
+        found.raise_for_status()
+        return found.json()
+
+    def put(self, path: str, value: Any) -> None:
+        url = f"http://{self.host}/{path}.json"
+        self._http.put(url, data=json.dumps(value), timeout=10).raise_for_status()
+
+    def faults(self, *faults: Mapping[str, Any]) -> None:
+        """Meet requests with these faults from now on; with none, heal."""
+        order = {"faults": list(faults)}
+        answer = self._http.post(f"http://{self.host}/.control", json=order, timeout=10)
+        assert answer.ok, answer.text
+
+    def held(self) -> int:
+        """Requests that a fault keeps waiting."""
+        state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
+        return int(state["delayed"])
+
+    def writes(self) -> list[tuple[str, Any]]:
+        """Every value that was committed, in order, by path."""
+        found = self._http.get(f"http://{self.host}/.control/writes", timeout=10).json()
+        assert not found["forgotten"]
+        return [(path.strip("/"), value) for path, value in found["writes"]]
+
+    def _answers(self) -> bool:
+        try:
+            return self._http.get(f"http://{self.host}/.json", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+
+class System:
+    """The processes of one test. Starts Redis and Firebase; bridge and workers when asked to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.base = folder / "profits"
+        self.processes: list[Process] = []
+        self.redis_server: RedisServer = start_redis(folder)
+        self.processes.append(self.redis_server)
+        self.firebase = Firebase(folder)
+        self.processes.append(self.firebase.process)
+        self.redis: redis.Redis = redis.Redis.from_url(self.redis_server.url)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "REDIS_URL": self.redis_server.url,
+            "FIREBASE_DATABASE_EMULATOR_HOST": self.firebase.host,
+            "PROFIT_BASE_PATH": str(self.base),
+        }
+
+    def restart_redis(self) -> None:
+        """Start Redis again where it was, with what it had written."""
+        self.processes.remove(self.redis_server)
+        self.redis_server = start_redis(self.folder, self.redis_server.port)
+        self.processes.insert(0, self.redis_server)
+
+    def publisher_client(self) -> redis.Redis:
+        """A client that may publish whatever the others may do."""
+        self.redis.execute_command(
+            "ACL", "SETUSER", "bot", "on", "nopass", "allcommands", "allchannels"
+        )
+        port = self.redis_server.port
+        return redis.Redis(port=port, username="bot", password="any")
+
+    def close(self) -> None:
+        self.redis.close()
+        end_all(reversed(self.processes), 10)
+
+    def start(self, name: str, *command: str, **environment: str) -> Process:
+        process = Process(
+            name,
+            [sys.executable, *command],
+            self.folder / f"{name}-{len(self.processes)}.log",
+            self.environment | environment,
+        )
+        self.processes.append(process)
+        return process
+
+    def start_bridge(self, command: str = "bridge", **environment: str) -> Process:
+        bridge = self.start("bridge", "-m", "app", command, **environment)
+        wait(lambda: "_started" in bridge.log.read_text(), PATIENCE, "started bridge", [bridge])
+        return bridge
+
+    def start_worker(self, concurrency: int = 2, **environment: str) -> Process:
+        worker = self.start(
+            "worker",
+            *("-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO"),
+            *("--concurrency", str(concurrency), "--without-gossip", "--without-mingle"),
+            *("--hostname", f"worker{len(self.processes)}@%h"),
+            **environment,
+        )
+        wait(lambda: " ready." in worker.log.read_text(), PATIENCE, "ready worker", [worker])
+        return worker
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the project's commands to its end."""
+        return subprocess.run(
+            [sys.executable, *command],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            cwd=ROOT,
+        )
+
+    def publish(self, message: str | bytes, channel: str = "PROFIT_REPORT") -> int:
+        """PUBLISH as redis-cli does; how many listened."""
+        return int(self.redis.publish(channel, message))
+
+    def report(self, symbol: str = "SOFI", total: Any = 1.0, **fields: Any) -> dict[str, Any]:
+        data = report(symbol, total, **fields)
+        assert self.publish(envelope(data)) >= 1
+        return data
+
+    def daily_file(self, day: int | None = None) -> dict[str, Any]:
+        path = path_of(self.base, today() if day is None else day)
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def rejected(self) -> list[str]:
+        return self.run("-m", "app", "rejected").stdout.splitlines()
+
+    @contextmanager
+    def listening(self) -> Iterator["Listener"]:
+        """Hear everything on TICKER_PERFORMANCE_* meanwhile."""
+        listener = Listener(self.redis_server.url)
+        try:
+            yield listener
+        finally:
+            listener.close()
+
+
+class Listener:
+    """What came on TICKER_PERFORMANCE_*, in order."""
+
+    def __init__(self, url: str) -> None:
+        self._client: redis.Redis = redis.Redis.from_url(url)
+        self._pubsub = self._client.pubsub()
+        self._pubsub.psubscribe("TICKER_PERFORMANCE_*")
+        self._pubsub.get_message(timeout=5)
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+
+    def wait_for(self, count: int) -> list[tuple[str, dict[str, Any]]]:
+        """Everything heard, once it is `count` messages or more."""
+
+        def enough() -> bool:
+            while (message := self._pubsub.get_message(timeout=0.01)) is not None:
+                if message["type"] == "pmessage":
+                    body = json.loads(message["data"])
+                    self.heard.append((message["channel"].decode(), body))
+            return len(self.heard) >= count
+
+        wait(enough, PATIENCE, f"{count} messages")
+        return self.heard
+
+    def close(self) -> None:
+        self._pubsub.close()
+        self._client.close()
+
+
+def wait_until(holds: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
+    wait(holds, within, what)
+
+
+def midnight(day: int) -> datetime:
+    """The beginning of a UTC day, counted from 1970-01-01."""
+    return datetime.fromtimestamp(day * DAY / 1_000_000, UTC)

@@ -1,0 +1,154 @@
+"""The simulated bots send what the contract says, to the letter."""
+
+import json
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.amounts import to_millionths
+from app.dev import bots
+from app.dev.bots import FIRST_PRICES, SENDER, Bot, Message, make_bots, trade
+from app.errors import RetryLater
+from app.messages import read_report, read_update, to_microseconds
+
+AMOUNTS = ("total", "unrealized", "realized", "converted")
+FILLS = 200
+
+
+class Wire:
+    """Stands in for RedisPublisher; is away for the first `failures` calls, and ends the test."""
+
+    def __init__(self, failures: int, messages: int) -> None:
+        self.failures = failures
+        self.messages = messages
+        self.sent: list[tuple[str, Mapping[str, Any]]] = []
+
+    def publish(self, channel: str, message_data: Mapping[str, Any], sender: str) -> int:
+        assert sender == SENDER
+        if self.failures:
+            self.failures -= 1
+            raise RetryLater("Redis is away")
+        if len(self.sent) == self.messages:
+            raise KeyboardInterrupt
+        self.sent.append((channel, message_data))
+        return 1
+
+
+def bot(ticker: str = "SOFI", seed: int = 1) -> Bot:
+    return Bot(ticker, FIRST_PRICES[ticker], random.Random(seed))
+
+
+def traded(bot: Bot) -> tuple[list[Message], list[Message], list[Message]]:
+    """The prices, orders and reports of many fills."""
+    prices, orders, reports = [], [], []
+    for _ in range(FILLS):
+        prices.append(bot.quote())
+        order, report = bot.fill()
+        orders.append(order)
+        reports.append(report)
+    return prices, orders, reports
+
+
+def message(data: Mapping[str, Any]) -> bytes:
+    return json.dumps({"data": data, "sender": SENDER}).encode()
+
+
+def now() -> int:
+    return to_microseconds(datetime.now(UTC).isoformat())
+
+
+@pytest.mark.parametrize("ticker", FIRST_PRICES)
+def test_a_report_has_the_fields_of_the_contract_and_is_accepted(ticker: str) -> None:
+    _, _, reports = traded(bot(ticker))
+    for channel, data in reports:
+        assert channel == "PROFIT_REPORT"
+        assert list(data) == ["symbol", *AMOUNTS, "timestamp"]
+        assert all(type(data[name]) is float for name in AMOUNTS)
+        assert data["timestamp"].endswith("+00:00")
+        report, _ = read_report(message(data), now())
+        assert (report.symbol, report.sender) == (ticker, SENDER)
+
+
+@pytest.mark.parametrize("ticker", FIRST_PRICES)
+def test_prices_and_orders_have_the_form_of_the_contract_and_are_accepted(ticker: str) -> None:
+    prices, orders, _ = traded(bot(ticker))
+    for channel, data in prices:
+        assert channel == f"TICKER_UPDATES_{ticker}"
+        assert data.keys() == {"type", "symbol", "price", "volume", "timestamp"}
+        assert read_update(message(data)).key == "price"
+    for channel, data in orders:
+        assert channel == f"TICKER_UPDATES_{ticker}"
+        assert data.keys() == {"type", "symbol", "timestamp", "order_data"}
+        fill = data["order_data"]
+        assert fill.keys() == {"event", "price", "qty", "position_qty", "order"}
+        assert read_update(message(data)).key == f"orders/{fill['order']['id']}"
+    assert len({data["order_data"]["order"]["id"] for _, data in orders}) == FILLS
+
+
+@pytest.mark.parametrize("ticker", FIRST_PRICES)
+def test_the_amounts_sum_as_those_of_a_bot_that_scales_in_and_out(ticker: str) -> None:
+    _, orders, reports = traded(bot(ticker))
+    open_profit = 0
+    for order, report in zip(orders, reports, strict=True):
+        total, unrealized, realized, converted = (
+            to_millionths(report.data[name], name) for name in AMOUNTS
+        )
+        assert total == unrealized + realized
+        if order.data["order_data"]["order"]["side"] == "buy":
+            assert (realized, converted) == (0, 0)
+            assert unrealized >= 0
+        else:
+            assert unrealized == -converted
+            assert converted >= 0
+        open_profit += unrealized
+        assert open_profit >= 0
+        assert order.data["order_data"]["position_qty"] >= 0
+
+
+def test_amounts_carry_the_noise_of_floats() -> None:
+    _, _, reports = traded(bot())
+    totals = [report.data["total"] for report in reports]
+    assert any(total != round(total, 6) for total in totals)
+
+
+def test_a_bot_buys_and_sells_and_its_price_moves() -> None:
+    prices, orders, _ = traded(bot())
+    assert {order.data["order_data"]["order"]["side"] for order in orders} == {"buy", "sell"}
+    assert len({price.data["price"] for price in prices}) > FILLS / 10
+
+
+def test_no_two_reports_of_a_bot_share_a_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Stopped":
+            return cls(2025, 5, 15, 13, 30, tzinfo=tz)
+
+    monkeypatch.setattr(bots, "datetime", Stopped)
+    _, _, reports = traded(bot())
+    assert len({report.data["timestamp"] for report in reports}) == FILLS
+
+
+def test_all_kinds_of_tickers_are_traded_by_default() -> None:
+    assert len(FIRST_PRICES) >= 8
+    assert {"BRK.B", "BTC/USD", "0700"} <= FIRST_PRICES.keys()
+
+
+def test_any_ticker_can_be_traded() -> None:
+    (new,) = make_bots(["NEW"], random.Random(1))
+    assert new.price > 0
+
+
+def test_bots_go_on_where_they_were_when_redis_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.dev.bots.time.sleep", lambda _: None)
+    wire = Wire(failures=3, messages=40)
+    with pytest.raises(KeyboardInterrupt):
+        trade(make_bots(["SOFI"], random.Random(1)), 1_000, wire)  # type: ignore[arg-type]
+    assert [channel for channel, _ in wire.sent] == [
+        "TICKER_UPDATES_SOFI",
+        "TICKER_UPDATES_SOFI",
+        "TICKER_UPDATES_SOFI",
+        "PROFIT_REPORT",
+    ] * 10

@@ -1,0 +1,231 @@
+"""What is counted, what is refused, and what the reason says."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.errors import RejectMessage
+from app.messages import (
+    LARGEST_MESSAGE,
+    performance_value,
+    read_performance,
+    read_report,
+    read_update,
+    to_microseconds,
+    to_text,
+)
+from tests.system import envelope, report
+
+NOW = to_microseconds("2025-05-15T14:00:00+00:00")
+AT = "2025-05-15T13:32:56.582434+00:00"
+
+
+def read(**fields: Any) -> Any:
+    return read_report(envelope(report(**({"timestamp": AT} | fields))).encode(), NOW)[0]
+
+
+def test_the_message_of_the_contract_is_read_to_the_cent() -> None:
+    message = b"""{"data": {"symbol": "SOFI", "total": 28.76, "unrealized": 28.76, "realized": 0.0,
+        "converted": 0.0, "timestamp": "2025-05-15T13:32:56.582434+00:00"},
+        "timestamp": "2025-05-15T09:32:56.583", "sender": "scale_t"}"""
+    found, journal = read_report(message, NOW)
+    assert journal is None
+    assert found.symbol == "SOFI"
+    assert found.sender == "scale_t"
+    assert to_text(found.at) == AT
+    assert found[3:] == (28_760_000, 28_760_000, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "millionths"),
+    [
+        (12, 12_000_000),
+        (12.340000000000002, 12_340_000),
+        ("12.34", 12_340_000),
+        ("-1e3", -1_000_000_000),
+        (-0.0, 0),
+        (1e9, 10**15),
+        (-1e9, -(10**15)),
+        (0.0000005, 0),
+        (0.0000015, 2),
+        ("0.00000050000000000000000000000000000001", 1),
+    ],
+)
+def test_every_form_of_an_amount_is_the_same_money(amount: Any, millionths: int) -> None:
+    assert read(total=amount).total == millionths
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2025-05-15T13:32:56.582434+00:00", AT),
+        ("2025-05-15T13:32:56.582434Z", AT),
+        ("2025-05-15T13:32:56.582434", AT),
+        ("2025-05-15 13:32:56.582434", AT),
+        ("2025-05-15T09:32:56.582434-04:00", AT),
+        ("2025-05-15T13:32:56Z", "2025-05-15T13:32:56.000000+00:00"),
+    ],
+)
+def test_every_form_of_a_timestamp_is_the_same_moment(written: str, meant: str) -> None:
+    assert to_text(read(timestamp=written).at) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "symbol"),
+    [
+        ("sofi", "SOFI"),
+        ("brk.b", "BRK.B"),
+        ("BTC/USD", "BTC/USD"),
+        ("0700", "0700"),
+        ("a-b", "A-B"),
+    ],
+)
+def test_a_symbol_has_one_spelling(written: str, symbol: str) -> None:
+    assert read(symbol=written).symbol == symbol
+
+
+def test_sender_and_converted_may_be_missing_and_unknown_fields_are_ignored() -> None:
+    data = report(timestamp=AT, note={"deep": [1]})
+    del data["converted"]
+    found, _ = read_report(json.dumps({"data": data, "extra": 1}).encode(), NOW)
+    assert (found.sender, found.converted) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"hello", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[1]", "wrong form"),
+        (b"7", "wrong form"),
+        (b"{}", "data"),
+        (b'{"data": []}', "wrong form"),
+        (b'{"data": {"symbol": "SOFI", "total": NaN}}', "not finite"),
+        (b"[" * 100_000, "oversized"),
+        (b'{"data": ' + b'{"a":' * 10_000 + b"1" + b"}" * 10_001, "oversized|not JSON|wrong form"),
+        (b'{"x": "' + b"x" * LARGEST_MESSAGE + b'"}', "oversized"),
+    ],
+)
+def test_what_is_no_report_is_refused_with_its_reason(message: bytes, reason: str) -> None:
+    with pytest.raises(RejectMessage, match=reason):
+        read_report(message, NOW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"total": "much"}, "total is not a number"),
+        ({"total": "1_000"}, "total is not a number"),
+        ({"total": ""}, "total is not a number"),
+        ({"total": "nan"}, "total is not a number"),
+        ({"total": None}, "wrong form.*total"),
+        ({"total": True}, "wrong form.*total"),
+        ({"total": [1]}, "wrong form.*total"),
+        ({"realized": 1.1e9}, "realized is beyond"),
+        ({"realized": -(10**30)}, "realized is beyond"),
+        ({"converted": "1e300"}, "converted is beyond"),
+        ({"symbol": "aggregate"}, "reserved"),
+        ({"symbol": "AgGregate"}, "reserved"),
+        ({"symbol": ""}, "no symbol"),
+        ({"symbol": "A B"}, "no symbol"),
+        ({"symbol": "X" * 33}, "no symbol"),
+        ({"symbol": "\u00dc"}, "no symbol"),
+        ({"symbol": 5}, "wrong form.*symbol"),
+        ({"timestamp": "2025-05-15T14:05:00.000001+00:00"}, "future"),
+        ({"timestamp": "2025-05-08T13:59:59.999999+00:00"}, "past"),
+        ({"timestamp": "2025-05-15"}, "ISO 8601"),
+        ({"timestamp": "yesterday"}, "ISO 8601"),
+        ({"timestamp": "0001-01-01T00:00:00+23:59"}, "ISO 8601|past"),
+        ({"timestamp": 1747315976}, "wrong form.*timestamp"),
+    ],
+)
+def test_a_report_that_cannot_be_counted_says_which_field_is_wrong(
+    fields: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RejectMessage, match=reason):
+        read(**fields)
+
+
+@pytest.mark.parametrize("timestamp", ["2025-05-15T14:05:00Z", "2025-05-08T14:00:00Z"])
+def test_the_limits_of_time_themselves_are_accepted(timestamp: str) -> None:
+    assert read(timestamp=timestamp)
+
+
+def test_a_sender_of_any_text_is_kept_apart_from_every_other() -> None:
+    data = report(timestamp=AT)
+    senders = ["a", "b", "", "\x00", "ü", '"']
+    found = {read_report(envelope(data, sender).encode(), NOW)[0].sender for sender in senders}
+    assert found == set(senders)
+
+
+def test_a_price_becomes_the_fields_of_the_ticker() -> None:
+    data = {"type": "price", "symbol": "sofi", "price": 12.5, "volume": 100, "timestamp": AT}
+    symbol, key, value = read_update(envelope(data).encode())
+    assert (symbol, key) == ("SOFI", "price")
+    assert value == {"price": 12.5, "volume": 100, "timestamp": AT}
+
+
+def test_an_order_has_a_place_of_its_own() -> None:
+    order = {"id": "4711", "side": "buy"}
+    data = {
+        "type": "order",
+        "symbol": "SOFI",
+        "timestamp": AT,
+        "order_data": {"event": "fill", "price": 1, "qty": 2, "position_qty": 3, "order": order},
+    }
+    symbol, key, value = read_update(envelope(data).encode())
+    assert (symbol, key) == ("SOFI", "orders/4711")
+    assert value == {
+        "event": "fill", "price": 1, "qty": 2, "position_qty": 3, "order": order, "timestamp": AT,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"type": "split", "symbol": "SOFI", "timestamp": AT},
+        {"type": "price", "symbol": "SOFI", "timestamp": AT},
+        {"type": "price", "symbol": "SOFI", "price": "x", "timestamp": AT},
+        {"type": "price", "symbol": "aggregate", "price": 1, "timestamp": AT},
+        {"type": "order", "symbol": "SOFI", "timestamp": AT},
+        {
+            "type": "order",
+            "symbol": "SOFI",
+            "timestamp": AT,
+            "order_data": {"event": "x", "order": {}},
+        },
+    ],
+)
+def test_what_is_neither_price_nor_order_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(RejectMessage):
+        read_update(envelope(data).encode())
+
+
+def test_a_performance_keeps_exactly_five_fields() -> None:
+    data = report("aggregate", timestamp="2025-05-15T13:32:56Z", extra=1)
+    symbol, key, value = read_performance(envelope(data).encode())
+    assert (symbol, key) == ("aggregate", "performance")
+    assert value == {
+        "total": 1.0, "unrealized": 1.0, "realized": 0.0, "converted": 0.0,
+        "timestamp": "2025-05-15T13:32:56.000000+00:00",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [{}, {"total": 1}, None, 5, report(total=float("nan"))])
+def test_what_is_no_performance_is_refused(data: Any) -> None:
+    with pytest.raises(RejectMessage):
+        performance_value(data)
+
+
+def test_an_account_beyond_what_one_report_may_say_is_still_a_performance() -> None:
+    assert performance_value(report("aggregate", 3e9))["total"] == 3e9
+
+
+def test_times_are_written_in_one_form_that_sorts() -> None:
+    moments = [datetime(2025, 5, 15, 13, 0, 0, n, tzinfo=UTC) for n in (0, 1, 999_999)]
+    texts = [to_text(to_microseconds(moment.isoformat())) for moment in moments]
+    assert texts == sorted(texts)
+    assert len({len(text) for text in texts}) == 1

@@ -1,0 +1,123 @@
+"""A wrong setting is one line that names the variable and the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import WrongSetting
+from app.settings import described, load_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://localhost"),
+        ("REDIS_URL", "redis://localhost:port/0"),
+        ("REDIS_URL", "redis://localhost:6379/zero"),
+        ("CELERY_BROKER_URL", "amqp://localhost"),
+        ("FIREBASE_DATABASE_URL", "my-database"),
+        ("FIREBASE_DATABASE_URL", "http://my-database.firebaseio.com"),
+        ("FIREBASE_DATABASE_EMULATOR_HOST", "http://localhost:9000"),
+        ("FIREBASE_ROOT", "a.b"),
+        ("FIREBASE_TIMEOUT_SECONDS", "0"),
+        ("PROFIT_REPORT_KIND", "total"),
+        ("PROFIT_DECIMALS", "two"),
+        ("PROFIT_DECIMALS", "7"),
+        ("JOURNAL_LENGTH", "-1"),
+        ("TICKERS_FILE", "/nowhere/tickers.txt"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_setting_names_itself_and_the_mend(name: str, value: str) -> None:
+    with pytest.raises(WrongSetting) as refused:
+        load_settings({name: value})
+    assert refused.value.exit_code == 2
+    assert str(refused.value).startswith(f"{name}=")
+    assert "\n" not in str(refused.value)
+
+
+def test_every_setting_has_the_default_of_the_contract() -> None:
+    settings = load_settings({})
+    assert settings.redis_url == settings.celery_broker_url == "redis://localhost:6379/0"
+    assert settings.firebase_root == "services"
+    assert settings.profit_base_path == Path("data/performance/profits")
+    assert settings.profit_report_kind == "increment"
+    assert settings.profit_decimals == 2
+    assert settings.stores("ANY")
+    assert settings.stores("aggregate")
+
+
+def test_the_broker_is_redis_url_unless_set() -> None:
+    assert load_settings({"REDIS_URL": "redis://a:1/2"}).celery_broker_url == "redis://a:1/2"
+    both = load_settings({"REDIS_URL": "redis://a:1/2", "CELERY_BROKER_URL": "redis://b:1/2"})
+    assert both.celery_broker_url == "redis://b:1/2"
+
+
+def test_tickers_come_from_list_and_file_and_aggregate_is_one_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "tickers.txt"
+    file.write_text("sofi\n\n# closed: HOOD\nbrk.b  # class B\n")
+    settings = load_settings({"TICKERS": "0700, Aggregate", "TICKERS_FILE": str(file)})
+    stored = [s for s in ("SOFI", "BRK.B", "0700", "aggregate", "HOOD") if settings.stores(s)]
+    assert stored == ["SOFI", "BRK.B", "0700", "aggregate"]
+
+
+def test_without_aggregate_in_the_list_the_account_is_not_stored() -> None:
+    assert not load_settings({"TICKERS": "SOFI"}).stores("aggregate")
+
+
+def test_passwords_are_not_shown() -> None:
+    settings = load_settings(
+        {"REDIS_URL": "redis://:hush@h:1/0", "CELERY_BROKER_URL": "redis://u:hu@sh@h:1/0"}
+    )
+    text = "\n".join(f"{name}={value}" for name, value, _ in described(settings))
+    assert "REDIS_URL=redis://:***@h:1/0" in text
+    assert "hush" not in text
+    assert "sh@h" not in text
+
+
+def test_a_wrong_url_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(WrongSetting) as refused:
+        load_settings({"REDIS_URL": "redis://:hush@h:1/zero"})
+    assert "hush" not in str(refused.value)
+
+
+def test_an_emulator_needs_neither_url_nor_credentials() -> None:
+    settings = load_settings({"FIREBASE_DATABASE_EMULATOR_HOST": "127.0.0.1:9000"})
+    assert settings.database_url == "http://127.0.0.1:9000/?ns=profit-bridge"
+    assert settings.credentials_file is None
+
+
+def test_with_an_emulator_the_name_of_the_database_stays() -> None:
+    settings = load_settings(
+        {
+            "FIREBASE_DATABASE_EMULATOR_HOST": "127.0.0.1:9000",
+            "FIREBASE_DATABASE_URL": "https://desk-1.firebaseio.com",
+        }
+    )
+    assert settings.database_url == "http://127.0.0.1:9000/?ns=desk-1"
+
+
+def test_a_worker_without_a_database_is_told_what_to_set() -> None:
+    with pytest.raises(WrongSetting, match="FIREBASE_DATABASE_URL is not set"):
+        _ = load_settings({}).credentials_file
+
+
+@pytest.mark.parametrize("given", [{"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}, {}])
+def test_a_missing_credential_file_is_named(
+    given: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"FIREBASE_DATABASE_URL": "https://desk-1.firebaseio.com"} | given
+    with pytest.raises(WrongSetting, match=r"GOOGLE_APPLICATION_CREDENTIALS: .*\.json"):
+        _ = load_settings(environment).credentials_file
+
+
+def test_the_environment_wins_over_the_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("FIREBASE_ROOT=from_file\nPROFIT_DECIMALS=4\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIREBASE_ROOT", "from_environment")
+    settings = load_settings()
+    assert (settings.firebase_root, settings.profit_decimals) == ("from_environment", 4)
