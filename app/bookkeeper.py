@@ -87,14 +87,16 @@ class Bookkeeper:
             )
         except (sqlite3.Error, OSError) as error:
             raise RetryLater(f"the ledger takes nothing: {error}") from None
-        for rejected in batch.rejected:
-            log.warning("report_rejected reason=%r", rejected.reason)
+        reasons = [rejected.reason for rejected in batch.rejected]
         counted = []
         for (report, _), outcome in zip(batch.accepted, outcomes, strict=True):
             if outcome is Outcome.COUNTED:
                 counted.append(report)
             elif outcome is Outcome.CONFLICT:
-                log.warning("report_rejected reason='conflict' symbol=%s", report.symbol)
+                reasons.append(f"conflict: {report.symbol} from {report.sender!r}")
+        if reasons:
+            # One line for a batch: a bot gone wild must not slow the loop by logging.
+            log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
         return known + self._apply(counted)
 
     def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:

@@ -20,7 +20,7 @@ SILENCE_BEFORE_PING = 5.0
 PONG_WITHIN = 4.0
 """Seconds after which a connection that has not answered is given up."""
 
-PATIENCE_AT_START = 5.0
+PATIENCE_AT_START = 3.0
 """Seconds for which a Redis that is still starting is waited for."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0

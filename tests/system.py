@@ -50,6 +50,19 @@ def envelope(data: Any, sender: str | None = "scale_t") -> str:
     return json.dumps({"data": data, "timestamp": local, "sender": sender})
 
 
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's commands to its end, with no other setting than those given."""
+    return subprocess.run(
+        [sys.executable, *command],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        cwd=ROOT,
+    )
+
+
 class Firebase:
     """The local database in a process of its own, and what it holds."""
 
@@ -142,7 +155,8 @@ class System:
 
     def close(self) -> None:
         self.redis.close()
-        end_all(reversed(self.processes), 10)
+        # Nothing of it is looked at any more, and a worker takes seconds to end in peace.
+        end_all(reversed(self.processes), within=0)
 
     def start(self, name: str, *command: str, **environment: str) -> Process:
         process = Process(
@@ -172,15 +186,7 @@ class System:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one of the project's commands to its end."""
-        return subprocess.run(
-            [sys.executable, *command],
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-            cwd=ROOT,
-        )
+        return run(*command, **self.environment | environment)
 
     def publish(self, message: str | bytes, channel: str = "PROFIT_REPORT") -> int:
         """PUBLISH as redis-cli does; how many listened."""

@@ -1,9 +1,29 @@
 """A task called directly, with only the settings given."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from app.dev.processes import free_port
 from tests.system import System, report
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    system = System(tmp_path_factory.mktemp("system"))
+    try:
+        yield system
+    finally:
+        system.close()
+
+
+@pytest.fixture
+def system(shared: System) -> System:
+    """An empty Redis and an empty Firebase; no bridge and no worker."""
+    shared.redis.flushall()
+    shared.firebase.put("services", None)
+    return shared
+
 
 CALL = """
 from tasks import store_performance, store_ticker_data

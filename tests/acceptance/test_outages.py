@@ -1,0 +1,91 @@
+"""Outages heal by themselves: nobody has to restart anything."""
+
+import signal
+
+import redis
+
+from tests.system import System, envelope, report, wait_until
+
+
+def total(system: System) -> float:
+    found: float = system.daily_file().get("aggregate", {}).get("total", 0)
+    return found
+
+
+def in_firebase(system: System) -> float:
+    return float(system.firebase.get("services/aggregate/performance/total") or 0)
+
+
+def test_a_redis_that_neither_answers_nor_closes_is_noticed_and_found_again(
+    system: System,
+) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    system.report("SOFI", 1)
+    wait_until(lambda: in_firebase(system) == 1, "the report before")
+    system.redis_server.signal(signal.SIGSTOP)
+    wait_until(lambda: "redis_lost" in bridge.log.read_text(), "notice", within=15)
+    system.redis_server.signal(signal.SIGCONT)
+    wait_until(lambda: bridge.log.read_text().count(" subscribed ") == 2, "new subscription")
+    system.report("SOFI", 1)
+    wait_until(lambda: in_firebase(system) == 2, "the report after")
+
+
+def test_sigterm_ends_a_bridge_within_5_seconds_also_while_redis_does_not_answer(
+    system: System,
+) -> None:
+    bridge = system.start_bridge()
+    system.report("SOFI", 1)
+    wait_until(lambda: total(system) == 1, "the report")
+    system.redis_server.signal(signal.SIGSTOP)
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0, bridge.log.read_text()
+    system.redis_server.signal(signal.SIGCONT)
+
+
+def test_a_write_that_lands_after_its_timeout_does_not_stay(system: System) -> None:
+    system.firebase.faults({"hold": True, "count": 1, "path": "/services/aggregate"})
+    system.start_bridge(RECONCILE_SECONDS="2")
+    system.start_worker(FIREBASE_TIMEOUT_SECONDS="1")
+    system.report("SOFI", 1)
+    wait_until(lambda: system.firebase.held() == 1, "a write under way")
+    system.report("SOFI", 1)
+    wait_until(lambda: in_firebase(system) == 2, "the newer value")
+    system.firebase.faults()
+
+    def late_one_is_written_over() -> bool:
+        writes = [
+            v for p, v in system.firebase.writes() if p.endswith("aggregate/performance/total")
+        ]
+        return 1 in writes and writes[-1] == 2
+
+    wait_until(late_one_is_written_over, "the newest again")
+    assert in_firebase(system) == 2
+
+
+def test_a_full_redis_stops_neither_counting_nor_the_bridge(system: System) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    system.report("SOFI", 1)
+    wait_until(lambda: in_firebase(system) == 1, "the report before")
+    system.redis.config_set("maxmemory", 1)
+    for _ in range(20):
+        system.publish(envelope(report("SOFI", 1)))
+    wait_until(lambda: total(system) == 21, "counted although nothing can be enqueued")
+    system.redis.config_set("maxmemory", 0)
+    wait_until(lambda: in_firebase(system) == 21, "Firebase, once there is room")
+    assert bridge.exit_code is None
+
+
+def test_a_subscriber_that_redis_cuts_off_comes_back(system: System) -> None:
+    system.start_bridge()
+    system.redis.client_kill_filter(_type="pubsub")
+
+    def heard() -> bool:
+        try:
+            return system.publish(envelope(report("SOFI", 1))) >= 1
+        except redis.RedisError:
+            return False
+
+    wait_until(heard, "subscription")
+    wait_until(lambda: total(system) == 1, "the report")
