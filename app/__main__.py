@@ -117,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=command.__doc__, description=command.__doc__)
     command = _COMMANDS[parser.parse_args(arguments).command]
     try:
-        settings = process_settings()
+        # The development system keeps away from the settings of a real one, right or wrong.
+        settings = Settings() if command is _dev else process_settings()
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
@@ -125,6 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ProfitBridgeError as error:
         print(f"profit bridge: {error}", file=sys.stderr)  # noqa: T201 - for people
         return error.exit_code if isinstance(error, StopProgram) else 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

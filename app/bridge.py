@@ -6,7 +6,6 @@ cuts off a subscriber that does not read.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -38,6 +37,7 @@ JOURNAL_CHECK_SECONDS = 1.0
 """How often the journal is read without a message that says that there is something in it."""
 
 _RETRY_PAUSE = 0.5
+_STOP_SEEN_WITHIN = 0.05
 _FINISH_WITHIN = 1.0
 _CLOSE_WITHIN = 1.5
 
@@ -84,14 +84,15 @@ class Bridge:
         self._books = Bookkeeper(
             ledger, settings.profit_base_path, settings.profit_report_kind, clock
         )
-        self._stopping = threading.Event()
+        # A plain flag: an Event that is set by a signal handler may wait for its own lock.
+        self._stopping = False
         self._to_publish: list[tuple[str, str]] = []
         self._subscriptions_seen = 0
         self._journal_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
         """Finish what was received, and return from `run`. May be called by a signal handler."""
-        self._stopping.set()
+        self._stopping = True
 
     def run(self) -> None:
         """Take in messages until `stop`.
@@ -108,7 +109,7 @@ class Bridge:
         try:
             self._tell(self._books.uncounted())
             log.info("bridge_started folder=%s", self._settings.profit_base_path)
-            while not self._stopping.is_set():
+            while not self._stopping:
                 self._turn(WAIT_SECONDS)
             self._finish()
         finally:
@@ -201,7 +202,7 @@ class Bridge:
                 break
             except RetryLater as error:
                 log.error("not_counted reports=%d reason=%s", len(batch.accepted), error)
-                if self._stopping.wait(_RETRY_PAUSE):
+                if self._stopped_during(_RETRY_PAUSE):
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
@@ -235,9 +236,16 @@ class Bridge:
                 self._to_publish.clear()
             except (redis.RedisError, OSError) as error:
                 log.warning("not_published messages=%d reason=%s", len(self._to_publish), error)
-                if self._stopping.wait(_RETRY_PAUSE):
+                if self._stopped_during(_RETRY_PAUSE):
                     return
         self._ledger.mark_published()
+
+    def _stopped_during(self, seconds: float) -> bool:
+        """Wait, but no longer than until `stop`; whether it was called."""
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            time.sleep(_STOP_SEEN_WITHIN)
+        return self._stopping
 
     def _hand_over(self, values: Iterable[NewValue]) -> None:
         self._handover.put(value for value in values if self._settings.stores(value.symbol))

@@ -1,7 +1,6 @@
 """The Firebase side alone, where another program calculates the profits."""
 
 import logging
-import threading
 
 from app.channels import (
     AGGREGATE,
@@ -39,11 +38,11 @@ class Feed:
         self._settings = settings
         self._subscriber = subscriber
         self._handover = handover
-        self._stopping = threading.Event()
+        self._stopping = False
 
     def stop(self) -> None:
         """Finish what was received, and return from `run`. May be called by a signal handler."""
-        self._stopping.set()
+        self._stopping = True
 
     def run(self) -> None:
         """Take in messages until `stop`.
@@ -54,7 +53,7 @@ class Feed:
         self._subscriber.start()
         self._handover.start()
         log.info("subscriber_started")
-        while not self._stopping.is_set():
+        while not self._stopping:
             self._turn()
         self._turn()
         self._subscriber.close()

@@ -86,26 +86,23 @@ class Handover:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            self._wake.wait()
-            try:
-                if self._queue.waiting() < MOST_WAITING:
-                    self._hand_over()
-                elif self._closing.is_set():
-                    return
-                else:
-                    self._closing.wait(_LOOK_AGAIN)
-                pause = _FIRST_PAUSE
-            except Exception as error:
-                log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
-                if self._closing.is_set():
-                    return
-                self._closing.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
             with self._lock:
                 if not self._changed:
                     if self._closing.is_set():
                         return
                     self._wake.clear()
+            self._wake.wait()
+            try:
+                if self._queue.waiting() < MOST_WAITING:
+                    self._hand_over()
+                elif self._closing.wait(_LOOK_AGAIN):
+                    return
+                pause = _FIRST_PAUSE
+            except Exception as error:
+                log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
+                if self._closing.wait(pause):
+                    return
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _hand_over(self) -> None:
         """Enqueue the slots that have waited longest."""

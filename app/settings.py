@@ -240,7 +240,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if "tickers_file" in given:
         given["tickers"] = given.get("tickers", frozenset()) | _read_tickers(given["tickers_file"])
     settings = Settings(**given)
-    if settings.google_application_credentials is not None and settings.firebase_database_url:
+    if settings.google_application_credentials and settings.firebase_database_url:
+        # Who names a key file is told at once that it is missing, whichever program he starts.
         _ = settings.credentials_file
     return settings
 
