@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 test-docker: setup
-	$(BIN)/python -m pytest tests/docker
+	$(BIN)/python -m pytest -n 0 tests/docker
 
 lint: setup
 	$(BIN)/ruff check .
