@@ -221,8 +221,11 @@ def test_only_listed_symbols_are_stored(system: System) -> None:
     system.start_worker()
     system.report("HOOD", 2)
     system.report("SOFI", 1)
-    wait_until(lambda: set(system.firebase.get() or ()) == {"SOFI", "aggregate"}, "both")
-    assert system.firebase.get("services/aggregate/performance/total") == 3
+    wait_until(lambda: system.firebase.get("services/SOFI") is not None, "SOFI")
+    wait_until(
+        lambda: system.firebase.get("services/aggregate/performance/total") == 3, "the account"
+    )
+    assert set(system.firebase.get()) == {"SOFI", "aggregate"}
 
 
 def test_the_subscriber_stores_what_another_program_calculates(system: System) -> None:

@@ -78,8 +78,10 @@ def test_tasks_in_reverse_order_and_repeated_end_on_the_newest(
 def test_firebase_failing_for_a_share_of_calls_ends_current(system: System) -> None:
     system.start_bridge()
     system.start_worker(concurrency=4)
+    for_writes = [{"method": "PUT"}, {"method": "PATCH"}]
     system.firebase.faults(
-        {"status": 503, "share": 0.3}, {"drop": True, "commit": True, "share": 0.1}
+        *({"status": 503, "share": 0.3} | method for method in for_writes),
+        *({"drop": True, "commit": True, "share": 0.1} | method for method in for_writes),
     )
     for n in range(200):
         system.report(f"S{n % 10}", 1)
