@@ -200,6 +200,23 @@ def test_a_late_report_belongs_to_its_own_day(system: System) -> None:
     }  # fmt: skip
 
 
+def test_a_late_report_is_added_to_a_file_that_was_there_before(system: System) -> None:
+    yesterday = midnight(today()) - timedelta(minutes=1)
+    record = {"total": 1.0, "unrealized": 1.0, "realized": 0.0, "converted": 0.0}
+    known = {name: record | {"timestamp": yesterday.isoformat()} for name in ("HOOD", "aggregate")}
+    path = path_of(system.base, today() - 1)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(known))
+    system.start_bridge()
+    system.report("SOFI", 5, timestamp=(yesterday + timedelta(seconds=1)).isoformat())
+    totals = {"HOOD": 1.0, "SOFI": 5.0, "aggregate": 6.0}
+
+    def added() -> bool:
+        return {s: r["total"] for s, r in system.daily_file(today() - 1).items()} == totals
+
+    wait_until(added, "both in yesterday's file")
+
+
 def test_snapshots_replace_and_an_older_one_changes_nothing(system: System) -> None:
     system.start_bridge(PROFIT_REPORT_KIND="snapshot")
     old = now_text(timedelta(seconds=-1)) if not _just_after_midnight() else now_text()

@@ -216,6 +216,15 @@ def test_the_same_value_again_is_no_write_and_a_changed_one_of_the_same_time_is(
     assert firebase.requests == [[("SOFI", {"total": 1})], [("SOFI", {"total": 2})]]
 
 
+def test_a_retry_does_not_bring_its_value_back_over_another_of_the_same_time(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    for value, resumed in (("first", False), ("second", False), ("first", True)):
+        offers = [offer(value, 5)]
+        store_newest(offers, register=register, firebase=firebase, task=value, resumed=resumed)
+    assert [request[0][1] for request in firebase.requests] == ["first", "second"]
+
+
 def test_a_price_equal_to_the_stored_one_is_no_write(
     register: NewestRegister, firebase: Recorder
 ) -> None:
