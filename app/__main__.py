@@ -40,9 +40,7 @@ def _bridge(settings: Settings) -> int:
             ledger=Ledger(settings.profit_base_path),
             files=DailyFiles(settings.profit_base_path),
             republisher=Republisher(client),
-            handover=Handover(
-                CeleryQueue(settings), NewestRegister(settings.redis_url).next_revision
-            ),
+            handover=Handover(CeleryQueue(settings), NewestRegister(settings.redis_url)),
         )
     )
 
@@ -54,7 +52,7 @@ def _subscriber(settings: Settings) -> int:
     from app.newest import NewestRegister
     from tasks.queue import CeleryQueue
 
-    handover = Handover(CeleryQueue(settings), NewestRegister(settings.redis_url).next_revision)
+    handover = Handover(CeleryQueue(settings), NewestRegister(settings.redis_url))
     return _serve(Feed(settings, feed_subscriber(settings), handover))
 
 

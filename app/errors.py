@@ -13,6 +13,10 @@ class RetryLater(ProfitBridgeError):
     """The other side cannot be reached or is overloaded: the same call may succeed later."""
 
 
+class OutcomeUnknown(RetryLater):
+    """The call got no answer: it may have taken effect, or may do so yet."""
+
+
 class GiveUp(ProfitBridgeError):
     """The same call will fail for ever: keep it where an operator finds it, do not try again."""
 

@@ -15,8 +15,9 @@ import firebase_admin
 import google.auth.exceptions
 import requests
 from firebase_admin import credentials, db, exceptions
+from urllib3.exceptions import NewConnectionError
 
-from app.errors import GiveUp, Misconfigured, RetryLater, WrongSetting
+from app.errors import GiveUp, Misconfigured, OutcomeUnknown, RetryLater, WrongSetting
 from app.messages import Update
 from app.settings import Settings
 
@@ -38,6 +39,7 @@ _RETRIED = (
     exceptions.CancelledError,
 )
 _REFUSED = (exceptions.UnauthenticatedError, exceptions.PermissionDeniedError)
+_ANSWERED_BY_A_PROXY = frozenset({502, 504})
 _RETRIED_STATUS = frozenset({408, 423, 429, 502, 504})
 
 
@@ -102,7 +104,8 @@ class FirebaseClient:
             The path that was written.
 
         Raises:
-            RetryLater: Firebase cannot be reached, or may have stored it and did not say so.
+            RetryLater: Firebase cannot be reached, or is overloaded.
+            OutcomeUnknown: Firebase may have stored it and did not say so, or may do so yet.
             Misconfigured: credentials or rules refuse it.
             GiveUp: Firebase will never take this value.
         """
@@ -114,6 +117,7 @@ class FirebaseClient:
 
         Raises:
             RetryLater: as above.
+            OutcomeUnknown: as above.
             Misconfigured: as above; one value that the rules refuse is enough.
             GiveUp: as above; one value that cannot be taken is enough.
         """
@@ -148,7 +152,8 @@ class FirebaseClient:
         if isinstance(error, exceptions.NotFoundError):
             return Misconfigured(f"there is no database at {self.url}: {error}")
         if isinstance(error, _RETRIED) or _may_pass(error):
-            return RetryLater(f"cannot write to Firebase at {self.url}: {error}")
+            kind = OutcomeUnknown if _may_have_landed(error) else RetryLater
+            return kind(f"cannot write to Firebase at {self.url}: {error}")
         return GiveUp(f"Firebase will not take this: {error}")
 
 
@@ -159,6 +164,16 @@ def _may_pass(error: exceptions.FirebaseError) -> bool:
     if error.http_response is not None:
         return error.http_response.status_code in _RETRIED_STATUS
     return not isinstance(error.cause, requests.exceptions.InvalidJSONError)
+
+
+def _may_have_landed(error: exceptions.FirebaseError) -> bool:
+    """Whether the request may have been carried out, or may be yet, although it failed."""
+    if error.http_response is not None:
+        return error.http_response.status_code in _ANSWERED_BY_A_PROXY
+    if isinstance(error.cause, requests.exceptions.ConnectTimeout):
+        return False
+    inner = error.cause.args[0] if error.cause and error.cause.args else None
+    return not isinstance(getattr(inner, "reason", None), NewConnectionError)
 
 
 def credential_of(settings: Settings) -> credentials.Base | None:

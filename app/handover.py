@@ -3,13 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from app.messages import Update
-from app.newest import Offer
+from app.newest import NewestRegister, Offer
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ MOST_WAITING = 8
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
 _LOOK_AGAIN = 0.01
+_LOOK_FOR_OVERDUE = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
@@ -50,17 +51,19 @@ class NewValue(NamedTuple):
 class Handover:
     """A map of slots whose newest value is not handed over yet, and a thread that hands over.
 
-    What a slow broker or a slow Firebase holds up is bounded by the number of slots, and never
-    holds up the caller of `put`.
+    A value is announced in the register before it becomes a task, so it is stored even if that task
+    is lost: what stays open there is handed over again. What a slow broker or a slow Firebase holds
+    up is bounded by the number of slots, and never holds up the caller of `put`.
     """
 
-    def __init__(self, queue: TaskQueue, next_revision: Callable[[], int]) -> None:
+    def __init__(self, queue: TaskQueue, register: NewestRegister) -> None:
         self._queue = queue
-        self._next_revision = next_revision
+        self._register = register
         self._lock = threading.Lock()
         self._changed: dict[tuple[str, str], str | bytes] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._overdue_at = 0.0
         self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
 
     def start(self) -> None:
@@ -91,10 +94,11 @@ class Handover:
                     if self._closing.is_set():
                         return
                     self._wake.clear()
-            self._wake.wait()
+            self._wake.wait(_LOOK_FOR_OVERDUE)
             try:
                 if self._queue.waiting() < MOST_WAITING:
                     self._hand_over()
+                    self._hand_over_again()
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
                 pause = _FIRST_PAUSE
@@ -112,22 +116,32 @@ class Handover:
         if not taken:
             return
         try:
-            # Made after the values were taken: it is above that of any value taken before.
-            revision = self._next_revision()
-            offers = [
-                Offer(Update(symbol, key, _decoded(value)), revision)
-                for (symbol, key), value in taken.items()
-            ]
-            if len(offers) <= FEW:
-                self._queue.store(offers)
-            else:
-                self._queue.store_in_bulk(offers)
+            self._enqueue(
+                self._register.announce(
+                    [
+                        Update(symbol, key, msgspec.json.decode(value))
+                        for (symbol, key), value in taken.items()
+                    ]
+                )
+            )
         except BaseException:
             with self._lock:
                 # What came in meanwhile is newer; what was taken is still first in line.
                 self._changed = taken | self._changed
             raise
 
+    def _hand_over_again(self) -> None:
+        """Enqueue what somebody was to store and nobody did: its task was lost, or died."""
+        now = time.monotonic()
+        if now >= self._overdue_at:
+            self._overdue_at = now + _LOOK_FOR_OVERDUE
+            offers = self._register.overdue(BULK)
+            if offers:
+                log.info("handed_over_again slots=%d", len(offers))
+                self._enqueue(offers)
 
-def _decoded(value: str | bytes) -> Any:
-    return msgspec.json.decode(value)
+    def _enqueue(self, offers: Sequence[Offer]) -> None:
+        if len(offers) <= FEW:
+            self._queue.store(offers)
+        else:
+            self._queue.store_in_bulk(offers)

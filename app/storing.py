@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.errors import GiveUp, RetryLater
+from app.errors import GiveUp, OutcomeUnknown, RetryLater
 from app.messages import Update
 from app.newest import NewestRegister, Offer, Standing, Write
 
@@ -90,12 +90,16 @@ def store_newest(
             taken = _write(writes, firebase, register, stored)
         except RetryLater as error:
             seconds = pause() if pause else 0.0
-            register.let_go(writes, holder, seconds + RETRY_MARGIN if pause else 0.0)
+            in_doubt = isinstance(error, OutcomeUnknown)
+            if pause:
+                register.keep(writes, holder, seconds + RETRY_MARGIN, in_doubt=in_doubt)
+            else:
+                register.give_back(writes, holder, in_doubt=in_doubt)
             raise Unfinished(str(error), seconds) from None
-        register.let_go([write for write in writes if write not in taken], holder)
+        register.close_refused([write for write in writes if write not in taken], holder)
         writes = register.confirm(taken, holder)
     if writes:
-        register.let_go(writes, holder, RETRY_MARGIN)
+        register.keep(writes, holder, RETRY_MARGIN)
         raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
     mine = [answer.seconds for answer in answers if answer.standing == Standing.MINE]
     if mine:

@@ -76,7 +76,7 @@ def queue(redis_url: str) -> Iterator[Queue]:
 def handover(queue: Queue, redis_url: str) -> Iterator[Handover]:
     app.conf.broker_url = redis_url
     real = CeleryQueue(load_settings({"REDIS_URL": redis_url}))
-    handover = Handover(real, NewestRegister(redis_url).next_revision)
+    handover = Handover(real, NewestRegister(redis_url))
     handover.start()
     yield handover
     handover.close(2)

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -173,7 +174,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
     write = answer.write
     assert write
     with redis.Redis.from_url(redis_url) as client:
-        client.hset("profit-bridge:newest:SOFI:performance", "until", 1)
+        client.hset("profit-bridge:newest:SOFI performance", "until", 1)
 
     def slow_one_lands() -> Iterator[None]:
         assert register.confirm([write], slow) == []
@@ -258,14 +259,111 @@ def test_a_task_that_never_catches_up_passes_the_rest_on(
 
 
 def test_revisions_only_grow_and_are_the_time(register: NewestRegister, redis_url: str) -> None:
-    revisions = [register.next_revision() for _ in range(200)]
+    def announced(value: int) -> int:
+        (made,) = register.announce([Update("SOFI", "performance", value)])
+        return made.revision
+
+    revisions = [announced(n) for n in range(200)]
     assert revisions == sorted(set(revisions))
     with redis.Redis.from_url(redis_url) as client:
         client.set("profit-bridge:revision", 8_000_000_000_000_000)
-        assert register.next_revision() == 8_000_000_000_000_001
+        assert announced(200) == 8_000_000_000_000_001
         client.flushall()
         seconds, _ = client.time()
-    assert abs(register.next_revision() / 1_000_000 - seconds) < 60
+    assert abs(announced(201) / 1_000_000 - seconds) < 60
+
+
+def test_what_is_announced_is_newer_than_a_time_ahead_of_ours(
+    register: NewestRegister, firebase: Recorder, database: Firebase
+) -> None:
+    ahead = offer("ahead", 8_000_000_000_000_000)
+    store_newest([ahead], register=register, firebase=firebase, task="direct")
+    made = register.announce([Update("SOFI", "performance", "now")])
+    store_newest(made, register=register, firebase=firebase, task="ours")
+    assert stored_in(database) == {"SOFI": "now"}
+
+
+def overdue(register: NewestRegister, redis_url: str) -> list[Offer]:
+    """What is overdue once every time to look has come."""
+    with redis.Redis.from_url(redis_url) as client:
+        for slot in client.zrange("profit-bridge:open", 0, -1):
+            client.zadd("profit-bridge:open", {slot: 1})
+            client.hset(slot, "until", 1)
+            if client.hexists(slot, "doubt"):
+                client.hset(slot, "doubt", 1)
+    return register.overdue(10)
+
+
+def test_an_announced_value_whose_task_is_lost_comes_back_until_it_is_stored(
+    register: NewestRegister, redis_url: str, firebase: Recorder
+) -> None:
+    updates = [Update("BRK.B", "orders/a b/c", {"event": "fill"}), Update("SOFI", "price", 1)]
+    made = register.announce(updates)
+    assert register.overdue(10) == []
+    found = overdue(register, redis_url)
+    assert sorted(found) == sorted(made)
+    assert register.overdue(10) == []
+    store_newest(found, register=register, firebase=firebase, task="again")
+    assert overdue(register, redis_url) == []
+
+
+def test_a_slot_of_a_dead_holder_comes_back(
+    register: NewestRegister, redis_url: str, firebase: Recorder
+) -> None:
+    register.offer([offer(1, 1)], register.holder("dies"), resumed=False)
+    stored = store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+    assert stored.held == 1
+    found = overdue(register, redis_url)
+    store_newest(found, register=register, firebase=firebase, task="c")
+    assert firebase.requests == [[("SOFI", 2)]]
+
+
+def test_a_write_without_an_answer_has_its_slot_stored_once_more(
+    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"drop": True, "commit": True, "count": 1})
+    for resumed in (False, True):
+        with suppress(Unfinished):
+            store_newest(
+                [offer(1, 1)],
+                register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
+            )  # fmt: skip
+    assert len(firebase.requests) == 2
+    found = overdue(register, redis_url)
+    assert found == [offer(1, 1)]
+    store_newest(found, register=register, firebase=firebase, task="later")
+    assert len(firebase.requests) == 3
+    assert overdue(register, redis_url) == []
+
+
+def test_a_write_that_was_refused_an_answer_is_not_in_doubt(
+    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"status": 503, "count": 1})
+    for resumed in (False, True):
+        with suppress(Unfinished):
+            store_newest(
+                [offer(1, 1)],
+                register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
+            )  # fmt: skip
+    assert overdue(register, redis_url) == []
+
+
+def test_what_firebase_refuses_for_good_does_not_come_back(
+    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"status": 400})
+    store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+    assert overdue(register, redis_url) == []
+
+
+def test_an_announced_price_equal_to_the_stored_one_makes_no_task(
+    register: NewestRegister, firebase: Recorder
+) -> None:
+    price = Update("SOFI", "price", {"price": 12.5, "volume": 1})
+    made = register.announce([price])
+    store_newest(made, register=register, firebase=firebase, task="a")
+    assert register.announce([price._replace(value={"price": 12.5, "volume": 2})]) == []
 
 
 def test_a_redis_that_is_away_is_tried_later(firebase: Recorder) -> None:
