@@ -9,23 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from app.dev.rtdb_tree import Json, Scalar
+from app.dev.rtdb_http import Request
+from app.dev.rtdb_nodes import Json, Scalar
 
 WRITE_LOG_SIZE = 100_000
-
-
-@dataclass(frozen=True)
-class RequestFacts:
-    """What a fault can be chosen by: `method` is `STREAM` for a listener; `path` has no `.json`."""
-
-    method: str
-    path: str
-    namespace: str
-    body: bytes
 
 
 @dataclass
@@ -33,9 +24,8 @@ class Fault:
     """One kind of trouble. Every condition that is set must hold; unset ones match anything.
 
     Conditions: `method` (`GET`, `PUT`, `PATCH`, `POST`, `DELETE`, `STREAM`), `path` (this location
-    or one below it), `namespace`, `contains` (text in the body), `when` (any predicate; only for
-    programs, not over HTTP). Of the requests that match, the first `skip` pass, then `count` meet
-    the fault (None: all), each with probability `share`.
+    or one below it), `namespace`, `contains` (text in the body). Of the requests that match, the
+    first `skip` pass, then `count` meet the fault (None: all), each with probability `share`.
 
     What happens: the request waits until the fault is taken away (`hold`) and `delay` seconds, and
     is then carried out, even if the client has gone meanwhile; the answer waits another
@@ -56,7 +46,6 @@ class Fault:
     status: int | None = None
     drop: bool = False
     commit: bool = False
-    when: Callable[[RequestFacts], bool] | None = None
     hits: int = field(default=0, init=False)
     released: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
@@ -70,15 +59,14 @@ class Fault:
         """Whether it has happened `count` times."""
         return self.count is not None and self.hits >= self.count
 
-    def matches(self, request: RequestFacts) -> bool:
+    def matches(self, request: Request) -> bool:
         """Whether the conditions hold; says nothing about skip, count and share."""
         below = None if self.path is None else self.path.rstrip("/") + "/"
         return (
             self.method in (None, request.method)
-            and (below is None or (request.path + "/").startswith(below))
+            and (below is None or (request.location + "/").startswith(below))
             and self.namespace in (None, request.namespace)
             and (self.contains is None or self.contains.encode() in request.body)
-            and (self.when is None or self.when(request))
         )
 
     def as_json(self) -> dict[str, Json]:
@@ -115,18 +103,10 @@ _FIELD_TYPES: dict[str, Any] = {
 class Faults:
     """The faults that are set. Empty unless a test asks for trouble."""
 
-    def __init__(self, seed: int = 0) -> None:
-        """`seed` makes the choices of `share` repeatable."""
+    def __init__(self) -> None:
         self._faults: list[Fault] = []
-        self._random = random.Random(seed)  # noqa: S311 - chance, not secrets
-
-    def __bool__(self) -> bool:
-        return bool(self._faults)
-
-    def add(self, fault: Fault) -> Fault:
-        """Set one more; returns it, so that its `hits` can be read later."""
-        self._faults.append(fault)
-        return fault
+        # With a seed the choices of `share` are repeatable.
+        self._random = random.Random(0)  # noqa: S311 - chance, not secrets
 
     def replace(self, faults: Iterable[Fault]) -> None:
         """Set these and no others; requests held by the old ones go on."""
@@ -134,7 +114,7 @@ class Faults:
             old.released.set()
         self._faults = list(faults)
 
-    def consult(self, request: RequestFacts) -> Fault | None:
+    def consult(self, request: Request) -> Fault | None:
         """The fault that this request meets, counted as a hit; None for none."""
         for fault in self._faults:
             if fault.used_up or not fault.matches(request):
@@ -164,6 +144,12 @@ class Counters:
     dropped: int = 0
     commits: int = 0
 
+    def clear(self) -> None:
+        """Start again from nothing."""
+        self.requests.clear()
+        self.statuses.clear()
+        self.dropped = self.commits = 0
+
     def as_json(self) -> dict[str, Json]:
         """The counters as the control endpoint shows them."""
         return {
@@ -177,8 +163,8 @@ class Counters:
 class WriteLog:
     """The leaf writes of one namespace in the order of their commits; the oldest fall out."""
 
-    def __init__(self, size: int = WRITE_LOG_SIZE) -> None:
-        self._writes: deque[tuple[str, Scalar | None]] = deque(maxlen=size)
+    def __init__(self) -> None:
+        self._writes: deque[tuple[str, Scalar | None]] = deque(maxlen=WRITE_LOG_SIZE)
         self._total = 0
 
     def extend(self, writes: Iterable[tuple[str, Scalar | None]]) -> None:
@@ -193,28 +179,3 @@ class WriteLog:
             "writes": [[path, value] for path, value in self._writes],
             "forgotten": self._total - len(self._writes),
         }
-
-
-@dataclass(frozen=True)
-class ControlOrder:
-    """What a test asks for at `/.control`: see `Control` in app/dev/rtdb_server.py."""
-
-    CLEARABLE: ClassVar = ("counters", "writes", "streams", "data")
-
-    clear: tuple[str, ...]
-    faults: tuple[Fault, ...] | None
-
-    @classmethod
-    def from_json(cls, raw: Any) -> ControlOrder:
-        """Read an order. Raises ValueError, saying what is wrong, before anything is done."""
-        if not isinstance(raw, dict) or not raw.keys() <= {"faults", "clear"}:
-            raise ValueError('An object with "faults" and "clear" is wanted.')
-        clear = raw.get("clear", [])
-        if not isinstance(clear, list) or not all(each in cls.CLEARABLE for each in clear):
-            raise ValueError(f'"clear" is a list of any of: {", ".join(cls.CLEARABLE)}.')
-        if "faults" not in raw:
-            return cls(tuple(clear), None)
-        faults = raw["faults"]
-        if not isinstance(faults, list) or not all(isinstance(each, dict) for each in faults):
-            raise ValueError('"faults" is a list of objects.')
-        return cls(tuple(clear), tuple(Fault.from_json(each) for each in faults))

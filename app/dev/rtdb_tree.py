@@ -1,11 +1,7 @@
 """The JSON tree of one database, by the rules of Firebase Realtime Database. Pure: no I/O.
 
-Inside, a node is a scalar or a non-empty dict of nodes: nulls and empty objects do not exist, and
-an array is an object whose keys are integers. What goes in is checked and built completely before
-anything is changed, so a refused write leaves nothing behind, also not half of a multi-path one.
-
-Wording of errors: the texts in the constants below are Firebase's own. Where its text is not on
-public record (limits, conflicting paths) ours says plainly what is wrong; the status is the same.
+What goes in is checked and built completely before anything is changed, so a refused write leaves
+nothing behind, also not half of a multi-path one.
 """
 
 from __future__ import annotations
@@ -13,52 +9,32 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
-import random
-import re
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from typing import Literal
 
-Scalar: TypeAlias = bool | int | float | str
-Node: TypeAlias = "Scalar | dict[str, Node]"
-Json: TypeAlias = "Scalar | list[Json] | dict[str, Json] | None"
-Path: TypeAlias = tuple[str, ...]
+from app.dev.rtdb_nodes import (
+    INVALID_KEY,
+    MAX_DEPTH,
+    TOO_DEEP,
+    Json,
+    Node,
+    Path,
+    RtdbError,
+    Scalar,
+    build,
+    export,
+    find,
+    is_key,
+    path_text,
+    same,
+)
 
-MAX_DEPTH = 32
-MAX_KEY_BYTES = 768
-MAX_STRING_BYTES = 10 * 1024 * 1024
 NULL_ETAG = "null_etag"
 
-INVALID_JSON = "Invalid data; couldn't parse JSON object, array, or value."
-INVALID_OBJECT = (
-    "Invalid data; couldn't parse JSON object. Are you sending a JSON object with valid key names?"
-)
-INVALID_KEY = (
-    "Invalid data; couldn't parse key beginning at {position}. "
-    "Key value can't be empty or contain $ # [ ] / or ."
-)
-INVALID_PATH = "Invalid path: Invalid token in path"
-
-_FORBIDDEN_IN_KEY = re.compile(r"[.$#\[\]/\x00-\x1f\x7f]")
-_ARRAY_INDEX = re.compile(r"0|[1-9][0-9]*")
-_INT64 = 2**63
 _PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-
-
-class RtdbError(Exception):
-    """A request that the database refuses.
-
-    `status` is the HTTP status, `text` goes into the body as `{"error": text}`. `key` is the
-    offending key of the data, where there is one: only the server knows its place in the body.
-    """
-
-    def __init__(self, status: int, text: str, key: str | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.key = key
 
 
 @dataclass(frozen=True)
@@ -97,58 +73,6 @@ class StreamEvent:
     data: Json
 
 
-def parse_path(text: str) -> Path:
-    """Split `a/b` into keys; empty segments do not count, and `/` is the root.
-
-    Raises RtdbError 400 if a key is not allowed, or if there are more than 32 of them.
-    """
-    path = tuple(segment for segment in text.split("/") if segment)
-    if len(path) > MAX_DEPTH or not all(map(_is_key, path)):
-        raise RtdbError(400, INVALID_PATH)
-    return path
-
-
-def path_text(path: Path) -> str:
-    """The path as RTDB writes it: `/a/b`, and `/` for the root."""
-    return "/" + "/".join(path)
-
-
-def same(one: Node | None, other: Node | None) -> bool:
-    """Whether two nodes hold the same data. Unlike `==`, true is not 1."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return type(one) is type(other) and one == other
-
-
-def find(node: Node | None, path: Path) -> Node | None:
-    """The node at a path below `node`, None if nothing is there."""
-    for key in path:
-        if not isinstance(node, dict):
-            return None
-        node = node.get(key)
-    return node
-
-
-def export(node: Node | None) -> Json:
-    """A copy as a client reads it: objects with mostly integer keys have become lists."""
-    if not isinstance(node, dict):
-        return node
-    if all(map(_ARRAY_INDEX.fullmatch, node)):
-        # Short strings only: nobody's list has 10^9 places, and int() of a long one is slow.
-        size = 1 + max(int(key) if len(key) < 10 else _INT64 for key in node)
-        if 2 * len(node) > size:
-            return [export(node.get(str(index))) for index in range(size)]
-    return {key: export(child) for key, child in node.items()}
-
-
-def etag_of(node: Node | None) -> str:
-    """The ETag of a node: a hash of its data, `null_etag` for a missing one."""
-    if node is None:
-        return NULL_ETAG
-    data = json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return base64.b64encode(hashlib.sha256(data.encode()).digest()[:20]).decode()
-
-
 def event_for(change: Change, at: Path) -> StreamEvent | None:
     """What a listener at `at` is told of a change; None if it changed nothing there."""
     news: dict[Path, Node | None] = {}
@@ -185,9 +109,8 @@ def leaf_writes(change: Change) -> Iterator[tuple[str, Scalar | None]]:
 class PushIds:
     """Makes the keys of POST: 20 characters that sort by time, and in order within one ms."""
 
-    def __init__(self, now_ms: Callable[[], int], source: random.Random) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
-        self._random = source
         self._last_ms = -1
         self._tail = 0
 
@@ -195,7 +118,7 @@ class PushIds:
         """A new id; later calls give greater ones, even if the clock stands or steps back."""
         now = max(self._now_ms(), self._last_ms)
         # 71 of the 72 random bits: the highest stays free, so that counting up cannot overflow.
-        self._tail = self._tail + 1 if now == self._last_ms else self._random.getrandbits(71)
+        self._tail = self._tail + 1 if now == self._last_ms else secrets.randbits(71)
         self._last_ms = now
         return _base64_sortable(now, 8) + _base64_sortable(self._tail, 12)
 
@@ -203,15 +126,11 @@ class PushIds:
 class RtdbTree:
     """One database. Every method raises RtdbError, before changing anything, if it refuses."""
 
-    def __init__(
-        self,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        source: random.Random | None = None,
-    ) -> None:
-        """`now_ms` gives server timestamps, in ms since 1970; `source` the push ids' tails."""
+    def __init__(self, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        """`now_ms` gives server timestamps and the heads of push ids, in ms since 1970."""
         self._root: Node | None = None
         self._now_ms = now_ms
-        self._push_ids = PushIds(now_ms, source or random.SystemRandom())
+        self._push_ids = PushIds(now_ms)
 
     def get(self, path: Path) -> Json:
         """A copy of what is stored at a path, None if nothing is."""
@@ -223,8 +142,12 @@ class RtdbTree:
         return dict.fromkeys(node, True) if isinstance(node, dict) else node
 
     def etag(self, path: Path) -> str:
-        """The ETag of what is stored at a path."""
-        return etag_of(self.node(path))
+        """A hash of the data that is stored at a path, `null_etag` if there is none."""
+        node = self.node(path)
+        if node is None:
+            return NULL_ETAG
+        data = json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return base64.b64encode(hashlib.sha256(data.encode()).digest()[:20]).decode()
 
     def node(self, path: Path) -> Node | None:
         """The node itself, not a copy: for reading only."""
@@ -239,7 +162,7 @@ class RtdbTree:
         absolute: dict[Path, Json] = {}
         for key, value in values.items():
             relative = tuple(segment for segment in key.split("/") if segment)
-            if not relative or not all(map(_is_key, relative)):
+            if not relative or not all(map(is_key, relative)):
                 raise RtdbError(400, INVALID_KEY, key)
             if path + relative in absolute:
                 raise RtdbError(400, f"Path '{path_text(relative)}' is given twice.")
@@ -266,9 +189,9 @@ class RtdbTree:
         now = self._now_ms()
         for path, value in values.items():
             if len(path) > MAX_DEPTH:
-                raise RtdbError(400, _too_deep())
+                raise RtdbError(400, TOO_DEEP)
             before = self.node(path)
-            after = _build(value, before, MAX_DEPTH - len(path), now)
+            after = build(value, before, MAX_DEPTH - len(path), now)
             written.append(Written(path, before, after))
         for each in written:
             if each.changed:
@@ -301,81 +224,6 @@ class RtdbTree:
             if parent:
                 return
         self._root = None
-
-
-def _build(value: Json, stored: Node | None, room: int, now_ms: int) -> Node | None:
-    """The node for a value from outside. `stored` is what it replaces, `room` the levels left."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float):
-        return _number(value)
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, list):
-        value = {str(index): item for index, item in enumerate(value)}
-    if ".sv" in value:
-        return _server_value(value, stored, now_ms)
-    node = {}
-    for key, item in value.items():
-        if not _is_key(key):
-            raise RtdbError(400, INVALID_KEY, key)
-        if room == 0:
-            raise RtdbError(400, _too_deep())
-        child = _build(item, find(stored, (key,)), room - 1, now_ms)
-        if child is not None:
-            node[key] = child
-    return node or None
-
-
-def _number(value: float) -> int | float:
-    # 1.0 and 1 are one number to RTDB; one form for both keeps comparing and hashing honest.
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise RtdbError(400, INVALID_JSON)
-    if number.is_integer() and -_INT64 <= value < _INT64:
-        return int(value)
-    return number
-
-
-def _string(value: str) -> str:
-    try:
-        size = len(value) if value.isascii() else len(value.encode())
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON can write it, UTF-8 cannot
-        raise RtdbError(400, INVALID_JSON) from None
-    if size > MAX_STRING_BYTES:
-        raise RtdbError(400, f"A string is longer than {MAX_STRING_BYTES} bytes.")
-    return value
-
-
-def _server_value(value: Mapping[str, Json], stored: Node | None, now_ms: int) -> int | float:
-    wanted = value[".sv"] if len(value) == 1 else None
-    if wanted == "timestamp":
-        return now_ms
-    if isinstance(wanted, dict) and wanted.keys() == {"increment"}:
-        step = wanted["increment"]
-        if _is_number(step):
-            return _number(stored + step if _is_number(stored) else step)
-    raise RtdbError(400, INVALID_JSON)
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_key(key: str) -> bool:
-    if not key or _FORBIDDEN_IN_KEY.search(key):
-        return False
-    try:
-        return len(key if key.isascii() else key.encode()) <= MAX_KEY_BYTES
-    except UnicodeEncodeError:
-        return False
-
-
-def _too_deep() -> str:
-    return f"The data is nested more than {MAX_DEPTH} levels deep."
 
 
 def _leaves(path: Path, node: Node | None) -> dict[str, Scalar]:
