@@ -101,6 +101,14 @@ class Firebase:
         answer = self._http.post(f"http://{self.host}/.control", json=order, timeout=10)
         assert answer.ok, answer.text
 
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[str]]:
+        """The lines of the event stream of a node."""
+        headers = {"Accept": "text/event-stream"}
+        url = f"http://{self.host}/{path}.json"
+        with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
+            yield answer.iter_lines(decode_unicode=True)
+
     def held(self) -> int:
         """Requests that a fault keeps waiting."""
         state = self._http.get(f"http://{self.host}/.control", timeout=10).json()

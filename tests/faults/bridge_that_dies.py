@@ -1,0 +1,49 @@
+"""The bridge, killed by its own hand right after a named step: `bridge_that_dies.py STEP N`.
+
+The steps are wrapped from outside, so that nothing in the program knows of them.
+"""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from app.__main__ import main
+from app.daily_file import DailyFiles
+from app.handover import Handover
+from app.ledger import Ledger
+from app.republisher import Republisher
+from app.subscriber import Subscriber
+
+STEPS: dict[str, tuple[type, str]] = {
+    "receive": (Subscriber, "receive"),
+    "commit": (Ledger, "record"),
+    "file": (DailyFiles, "_write_dirty"),
+    "publish": (Republisher, "publish"),
+    "hand-over": (Handover, "_hand_over"),
+}
+
+
+def dies_after(method: Callable[..., Any], calls: int) -> Callable[..., Any]:
+    left = calls
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        nonlocal left
+        result = method(*args, **options)
+        # Waiting and finding nothing is no step.
+        if result or result is None or result is False:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return wrapped
+
+
+if __name__ == "__main__":
+    owner, name = STEPS[sys.argv[1]]
+    setattr(owner, name, dies_after(getattr(owner, name), int(sys.argv[2])))
+    sys.exit(main(["bridge"]))

@@ -1,0 +1,96 @@
+"""Bots that trade while something is broken, and the verdict on what came of it."""
+
+import itertools
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import RetryLater
+from app.publisher import RedisPublisher
+from tests.system import System, report
+
+
+@dataclass
+class Verdict:
+    """How the system compares with what was reported, once it had time to heal."""
+
+    sent: int
+    seconds: float
+    wrong: int = 0
+    stale: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+class Trading:
+    """Journaling bots that go on publishing, as a context, and remember what they reported.
+
+    Amounts are eighths, so that sums of floats are exact.
+    """
+
+    def __init__(self, system: System, symbols: int = 5, rate: float = 200.0) -> None:
+        self._publisher = RedisPublisher(system.redis_server.url)
+        self._symbols = symbols
+        self._pause = 1 / rate
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._trade, daemon=True)
+        self.sums: dict[str, float] = defaultdict(float)
+        self.sent = 0
+
+    def __enter__(self) -> "Trading":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._publisher.close()
+
+    def _trade(self) -> None:
+        begin = time.monotonic()
+        for number in itertools.count():
+            if self._done.wait(max(0.0, begin + number * self._pause - time.monotonic())):
+                return
+            self.report(f"S{number % self._symbols}", (number % 37) / 8)
+
+    def report(self, symbol: str, amount: float) -> None:
+        """Report one fill, however long Redis takes."""
+        data = report(symbol, amount)
+        while True:
+            try:
+                self._publisher.publish("PROFIT_REPORT", data, sender="bot")
+                break
+            except RetryLater:
+                time.sleep(0.05)
+        self.sums[symbol] += amount
+        self.sent += 1
+
+
+def settle(system: System, sums: dict[str, float], sent: int, within: float) -> Verdict:
+    """Wait until daily JSON and Firebase say what was reported, and say how long it took."""
+    begin = time.monotonic()
+    expected = dict(sums) | {"aggregate": sum(sums.values())}
+    while True:
+        file = {symbol: record["total"] for symbol, record in system.daily_file().items()}
+        firebase = totals_in_firebase(system)
+        seconds = time.monotonic() - begin
+        rounded = {symbol: round(total, 2) for symbol, total in expected.items()}
+        wrong = [s for s in rounded if file.get(s) != rounded[s]] + [
+            s for s in file if s not in rounded
+        ]
+        stale = [s for s in rounded if firebase.get(s) != rounded[s]]
+        if not wrong and not stale:
+            return Verdict(sent, seconds)
+        if seconds > within:
+            differences = [
+                f"{s}: reported {rounded.get(s)}, file {file.get(s)}, Firebase {firebase.get(s)}"
+                for s in sorted({*wrong, *stale})
+            ]
+            return Verdict(sent, seconds, len(wrong), len(stale), differences)
+        time.sleep(0.05)
+
+
+def totals_in_firebase(system: System) -> dict[str, Any]:
+    tree = system.firebase.get() or {}
+    return {symbol: node.get("performance", {}).get("total") for symbol, node in tree.items()}

@@ -1,0 +1,60 @@
+"""Killing the bridge, anywhere, changes no sum."""
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults.bridge_that_dies import STEPS
+from tests.faults.conftest import Record
+from tests.faults.load import Trading, settle
+from tests.system import PATIENCE, System, wait_until
+
+CHANCE = random.Random(3)
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_killed_at_random_moments(system: System, record: Record, part: int) -> None:
+    kills = 50
+    system.start_worker()
+    with Trading(system) as trading:
+        for _ in range(kills):
+            bridge = system.start("bridge", "-m", "app", "bridge")
+            # From before the first connection to well into the work.
+            time.sleep(CHANCE.uniform(0.1, 1.3))
+            bridge.signal(signal.SIGKILL)
+            bridge.wait(PATIENCE)
+            system.processes.remove(bridge)
+    system.start_bridge()
+    verdict = settle(system, trading.sums, trading.sent, within=60)
+    record("bridge killed at random moments", kills, verdict)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_right_after_a_step(system: System, record: Record, step: str) -> None:
+    kills = 12
+    system.start_worker()
+    with Trading(system) as trading:
+        for number in range(kills):
+            command = ("-m", "tests.faults.bridge_that_dies", step, str(1 + number % 4))
+            bridge = system.start("bridge", *command)
+            assert bridge.wait(PATIENCE) == -signal.SIGKILL, bridge.log.read_text()
+            system.processes.remove(bridge)
+    system.start_bridge()
+    verdict = settle(system, trading.sums, trading.sent, within=60)
+    record(f"bridge killed right after {step}", kills, verdict)
+
+
+def test_a_second_bridge_refuses_until_the_first_is_killed(system: System, record: Record) -> None:
+    first = system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        assert system.run("-m", "app", "bridge").returncode == 1
+        first.signal(signal.SIGKILL)
+        first.wait(PATIENCE)
+        system.start_bridge()
+        before = trading.sent
+        wait_until(lambda: trading.sent > before + 100, "some trading")
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("two bridges at once, then the first is killed", 1, verdict)

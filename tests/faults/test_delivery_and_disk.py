@@ -1,0 +1,162 @@
+"""Reports repeated, reordered, late or dated by a wrong clock; disks full, torn or read-only."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.ledger import FILE_NAME
+from tests.faults.conftest import Record
+from tests.faults.load import Trading, settle
+from tests.faults.test_redis import trade_on
+from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
+
+
+def test_repeated_and_reordered(system: System, record: Record) -> None:
+    chance = random.Random(11)
+    system.start_bridge()
+    system.start_worker()
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    begin = max(begin, midnight(today()))
+    messages, sums = [], dict.fromkeys(("A", "B"), 0.0)
+    for number in range(500):
+        at = (begin + timedelta(milliseconds=number)).isoformat(timespec="microseconds")
+        symbol = "AB"[number % 2]
+        messages.append(envelope(report(symbol, number / 8, timestamp=at)))
+        sums[symbol] += number / 8
+    deliveries = messages * 3
+    chance.shuffle(deliveries)
+    for message in deliveries:
+        system.publish(message)
+    verdict = settle(system, sums, len(deliveries), within=30)
+    record("each report three times, in any order", 1, verdict)
+
+
+def test_late_across_midnight_and_unknown_past_days(system: System, record: Record) -> None:
+    system.start_bridge()
+    system.start_worker()
+    sums: dict[str, float] = {}
+    late = {day: midnight(today() - day) + timedelta(hours=5) for day in (1, 3, 6)}
+    with system.listening():
+        for symbol in ("A", "B"):
+            system.report(symbol, 2.0)
+            sums[symbol] = 2.0
+            for at in late.values():
+                system.report(symbol, 1.0, timestamp=at.isoformat())
+    verdict = settle(system, sums, 8, within=30)
+    for day in late:
+        totals = {s: r["total"] for s, r in system.daily_file(today() - day).items()}
+        assert totals == {"A": 1, "B": 1, "aggregate": 2}
+    record("late reports for three past days", len(late), verdict)
+
+
+@pytest.mark.parametrize("minutes", [-2, 2])
+def test_bridge_clock_set_back_and_ahead(system: System, record: Record, minutes: int) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        bridge.signal(signal.SIGKILL)
+        bridge.wait(PATIENCE)
+        shifted = system.start("bridge", "-m", "tests.faults.bridge_with_clock", str(minutes * 60))
+        wait_until(lambda: "bridge_started" in shifted.log.read_text(), "bridge")
+        trade_on(trading)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("bridge's clock set back and ahead", 1, verdict)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 24 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(filler: Path) -> None:
+    """Take all the room there is."""
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 65_536)
+
+
+def test_disk_full(system: System, record: Record, small_disk: Path) -> None:
+    system.base = small_disk / "profits"
+    bridge = system.start_bridge(PROFIT_BASE_PATH=str(system.base))
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        filler = small_disk / "filler"
+        fill(filler)
+        wait_until(lambda: "not_counted" in bridge.log.read_text(), "a full disk noticed")
+        filler.unlink()
+        trade_on(trading)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    assert bridge.exit_code is None
+    record("disk full, then room again", 1, verdict)
+
+
+def test_daily_file_that_cannot_be_written(system: System, record: Record) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        wait_until(lambda: bool(system.daily_file()), "the file")
+        folder = next(system.base.rglob("*_profit.json")).parent
+        # A file in the folder's place: for root no folder is read-only.
+        folder.rename(folder.with_name("gone"))
+        folder.write_text("")
+        wait_until(lambda: "daily_file_not_written" in bridge.log.read_text(), "notice")
+        folder.unlink()
+        trade_on(trading)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("daily file cannot be written, then can", 1, verdict)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 5000])
+def test_ledger_cut_off_in_mid_write(system: System, record: Record, cut: int) -> None:
+    """What the cut takes away is still in the journal, and the read position went with it."""
+    bridge = system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        bridge.signal(signal.SIGKILL)
+        bridge.wait(PATIENCE)
+        log = system.base / (FILE_NAME + "-wal")
+        os.truncate(log, max(0, log.stat().st_size - cut))
+        system.start_bridge()
+        trade_on(trading)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("ledger cut off in mid-write", 1, verdict)
+
+
+@pytest.mark.parametrize("harm", ["delete", "tear", "flip"])
+def test_daily_file_harmed_under_load(system: System, record: Record, harm: str) -> None:
+    times = 10
+    system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        path = next(system.base.rglob("*_profit.json"))
+        for _ in range(times):
+            whole = path.read_bytes() if path.exists() else b"{}"
+            if harm == "delete":
+                path.unlink(missing_ok=True)
+            elif harm == "tear":
+                path.write_bytes(whole[: len(whole) // 2])
+            else:
+                path.write_bytes(whole.replace(b'"total": ', b'"total": 9', 1))
+            trade_on(trading, 50)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record(f"daily file harmed: {harm}", times, verdict)
