@@ -134,6 +134,7 @@ class System:
         self.folder = folder
         self.base = folder / "profits"
         self.processes: list[Process] = []
+        self._started = 0
         self.redis_server: RedisServer = start_redis(folder)
         self.processes.append(self.redis_server)
         self.firebase = Firebase(folder)
@@ -167,10 +168,11 @@ class System:
         end_all(reversed(self.processes), within=0)
 
     def start(self, name: str, *command: str, **environment: str) -> Process:
+        self._started += 1
         process = Process(
             name,
             [sys.executable, *command],
-            self.folder / f"{name}-{len(self.processes)}.log",
+            self.folder / f"{name}-{self._started}.log",
             self.environment | environment,
         )
         self.processes.append(process)
@@ -186,7 +188,7 @@ class System:
             "worker",
             *("-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO"),
             *("--concurrency", str(concurrency), "--without-gossip", "--without-mingle"),
-            *("--hostname", f"worker{len(self.processes)}@%h"),
+            *("--hostname", f"worker{self._started}@%h"),
             **environment,
         )
         wait(lambda: " ready." in worker.log.read_text(), PATIENCE, "ready worker", [worker])

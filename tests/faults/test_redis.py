@@ -10,7 +10,7 @@ from app.errors import RetryLater
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, settle
 from tests.faults.proxy import Proxy
-from tests.system import System, envelope, report, wait_until
+from tests.system import System, envelope, now_text, report, wait_until
 
 
 def trade_on(trading: Trading, reports: int = 100) -> None:
@@ -159,7 +159,11 @@ def test_cut_off_for_slowness(system: System, record: Record) -> None:
     with Trading(system, rate=1000) as trading:
         trade_on(trading)
         bridge.signal(signal.SIGSTOP)
-        trade_on(trading, 2000)
+        # More than the buffers of both sockets can hold.
+        price = {"type": "price", "symbol": "NOISE", "price": 1, "timestamp": now_text()}
+        for _ in range(400):
+            system.publish(envelope(price | {"note": "x" * 50_000}), "TICKER_UPDATES_NOISE")
+        trade_on(trading, 500)
         bridge.signal(signal.SIGCONT)
         trade_on(trading)
     verdict = settle(system, trading.sums, trading.sent, within=60)

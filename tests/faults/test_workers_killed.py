@@ -40,12 +40,11 @@ def test_workers_killed_whole(system: System, record: Record) -> None:
     system.start_bridge()
     workers = [system.start_worker(concurrency=2) for _ in range(2)]
     with Trading(system) as trading:
-        for number in range(kills):
+        for _ in range(kills):
             victim = workers.pop(0)
             os.killpg(victim.pid, signal.SIGKILL)
             victim.wait(PATIENCE)
             system.processes.remove(victim)
             workers.append(system.start_worker(concurrency=2))
-            assert number < kills
     verdict = settle(system, trading.sums, trading.sent, within=60)
     record("worker killed with all its processes", kills, verdict)
