@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +50,9 @@ class Bookkeeper:
         Raises:
             StopProgram: today was begun with the other kind of report.
         """
-        for day in range(_oldest(self._today), self._today):
-            if not self._ledger.is_empty(day):
+        # Tomorrow too: a report may be minutes ahead.
+        for day in range(_oldest(self._today), self._today + 2):
+            if day != self._today and not self._ledger.is_empty(day):
                 self._open_day(day)
         if self._open_day(self._today) != self._kind:
             raise StopProgram(
@@ -64,7 +65,8 @@ class Bookkeeper:
         reports = self._ledger.unpublished()
         if reports:
             log.info("publishing_again reports=%d", len(reports))
-        return self._apply(reports)
+        # After a week's rest their day may be one that no report could come for any more.
+        return self._open_days_of(reports) + self._apply(reports)
 
     def count(self, batch: Batch) -> list[Change]:
         """Record a batch, and count what is new in it; what that changes, in order.
@@ -76,12 +78,8 @@ class Bookkeeper:
         """
         now = self._clock()
         self._turn_page(day_of(now))
-        known = []
         try:
-            for day in {day_of(report.at) for report, _ in batch.accepted}:
-                if day not in self.book.days:
-                    self._open_day(day)
-                    known += self._figures_of(day)
+            known = self._open_days_of(report for report, _ in batch.accepted)
             outcomes = self._ledger.record(
                 batch.accepted, batch.rejected, batch.journal_position, to_text(now)
             )
@@ -98,6 +96,14 @@ class Bookkeeper:
             # One line for a batch: a bot gone wild must not slow the loop by logging.
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
         return known + self._apply(counted)
+
+    def _open_days_of(self, reports: Iterable[ProfitReport]) -> list[Change]:
+        """Open the days that are not open yet; what is known of them, as no news."""
+        known = []
+        for day in {day_of(report.at) for report in reports} - self.book.days.keys():
+            self._open_day(day)
+            known += self._figures_of(day)
+        return known
 
     def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:
         return [change for report in reports for change in self.book.apply(report)]

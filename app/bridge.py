@@ -86,6 +86,8 @@ class Bridge:
         )
         # A plain flag: an Event that is set by a signal handler may wait for its own lock.
         self._stopping = False
+        # How a message that cannot be read says that the journal has it too.
+        self._mark_of_journal = f'"journal": "{journal.name}"'.encode()
         self._to_publish: list[tuple[str, str]] = []
         self._subscriptions_seen = 0
         self._journal_due = self._reconcile_due = 0.0
@@ -151,6 +153,8 @@ class Bridge:
         try:
             report, journal = read_report(message, now)
         except RejectMessage as error:
+            if not from_journal and self._mark_of_journal in message:
+                return self._journal.name
             batch.rejected.append(_rejected(now, str(error), message))
             return None
         if from_journal or journal != self._journal.name:

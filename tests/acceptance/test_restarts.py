@@ -53,6 +53,16 @@ def test_a_journaled_report_is_counted_and_published_once(
     assert [body["data"]["total"] for _, body in heard] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_a_journaled_report_that_cannot_be_counted_is_kept_once(
+    system: System, publisher: RedisPublisher
+) -> None:
+    system.start_bridge()
+    publisher.publish("PROFIT_REPORT", report("SOFI", "much"), sender="bot")
+    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    wait_until(lambda: total(system) == 1, "the good one")
+    assert "\n".join(system.rejected()).count("is not a number") == 1
+
+
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(
     system: System, publisher: RedisPublisher
 ) -> None:

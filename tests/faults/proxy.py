@@ -16,6 +16,8 @@ class Proxy:
         self._passing = threading.Event()
         self._passing.set()
         self._closed = False
+        self.accepted = 0
+        """Connections so far; one more means that somebody has given up on another."""
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -57,6 +59,7 @@ class Proxy:
                 far = socket.create_connection(self._target)
             except OSError:
                 continue
+            self.accepted += 1
             self._pairs.append((near, far))
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()

@@ -1,0 +1,65 @@
+"""What was recorded is counted at the next start, whenever that is."""
+
+from pathlib import Path
+
+import pytest
+
+from app.bookkeeper import Batch, Bookkeeper
+from app.errors import StopProgram
+from app.ledger import Ledger
+from app.messages import DAY, ProfitReport
+
+TODAY = 20_000
+NOON = TODAY * DAY + DAY // 2
+
+
+def recorded(folder: Path, *reports: ProfitReport) -> None:
+    """Leave reports that were recorded by a bridge that was killed before it published them."""
+    ledger = Ledger(folder)
+    Bookkeeper(ledger, folder, "increment", lambda: NOON).open()
+    for report in reports:
+        ledger.open_day(report.at // DAY, "increment")
+    ledger.record([(report, b"") for report in reports], [], "0-0", "")
+    ledger.close()
+
+
+def report(at: int, symbol: str = "SOFI") -> ProfitReport:
+    return ProfitReport(symbol, "", at, 1_000_000, 0, 0, 0)
+
+
+@pytest.mark.parametrize("days_later", [0, 1, 5, 8, 30])
+def test_unpublished_reports_are_told_however_late_the_next_start_is(
+    tmp_path: Path, days_later: int
+) -> None:
+    recorded(tmp_path, report(NOON), report((TODAY + 1) * DAY + 1, symbol="HOOD"))
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
+    books.open()
+    told = [(c.day - TODAY, c.symbol, c.figures.total) for c in books.uncounted() if c.is_newest]
+    assert told == [
+        (0, "SOFI", 1_000_000),
+        (0, "aggregate", 1_000_000),
+        (1, "HOOD", 1_000_000),
+        (1, "aggregate", 1_000_000),
+    ]
+    ledger.close()
+
+
+def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path: Path) -> None:
+    recorded(tmp_path, report((TODAY + 1) * DAY + 1))
+    ledger = Ledger(tmp_path)
+    ledger.mark_published()
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
+    books.open()
+    (today, account) = books.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
+    assert (today.is_newest, account.is_newest) == (False, False)
+    ledger.close()
+
+
+def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -> None:
+    recorded(tmp_path, report(NOON))
+    ledger = Ledger(tmp_path)
+    with pytest.raises(StopProgram, match="PROFIT_REPORT_KIND=snapshot"):
+        Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open()
+    Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open()
+    ledger.close()
