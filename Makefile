@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup dev test test-docker test-faults lint clean
+.PHONY: setup dev test test-docker test-model test-faults lint clean
 
 setup: $(READY)
 
@@ -25,6 +25,9 @@ test: setup
 
 test-docker: setup
 	$(BIN)/python -m pytest -n 0 tests/docker
+
+test-model: setup
+	$(BIN)/python -m pytest -n 0 -s tests/model
 
 test-faults: setup
 	$(BIN)/python -m pytest -n 2 --dist load tests/faults

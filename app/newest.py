@@ -9,13 +9,16 @@ A slot that is not stored yet is open, and has a time at which somebody must loo
 lease, if nobody comes back from it. So a task that was lost, wherever, delays its slot and no more.
 """
 
+import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
+
+import redis
 
 from app.channels import FAILED_STORES, KEY_PREFIX
 from app.messages import Update
@@ -63,8 +66,9 @@ local function is_done(s)
          and (tonumber(s.stored) >= tonumber(s.rev) or (s.tag ~= '' and s.tag == s.stored_tag))
 end
 local function take(slot, s, holder, lease)
+  -- From here on nobody knows which of two values is stored, until the write is confirmed.
   redis.call('HSET', slot, 'holder', holder, 'until', now + lease)
-  redis.call('HDEL', slot, 'again')
+  redis.call('HDEL', slot, 'again', 'stored_tag')
   if s.doubt ~= 0 and now >= s.doubt then
     redis.call('HDEL', slot, 'doubt')
   end
@@ -141,7 +145,7 @@ return answers
 """
 )
 
-# ARGV: holder, lease ms, then per slot: rev and tag that were written
+# ARGV: holder, lease ms, then per slot: rev, tag, and whether they were written or refused
 _CONFIRM = (
     _COMMON
     + """
@@ -149,12 +153,16 @@ local holder, lease = ARGV[1], tonumber(ARGV[2])
 local answers = {}
 for i = 2, #KEYS do
   local slot, s = KEYS[i], read(KEYS[i])
-  local rev, tag = ARGV[2 * i - 1], ARGV[2 * i]
+  local rev, tag, refused = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1] == 'refused'
   if s.holder ~= holder and s.till > now then
     -- Our lease ran out, and this write may have landed over the new holder's.
     redis.call('HSET', slot, 'again', '1')
     answers[i - 1] = {'done'}
   elseif s.holder ~= holder then
+    answers[i - 1] = take(slot, s, holder, lease)
+  elseif refused and not s.again and tonumber(s.rev) <= tonumber(rev) then
+    answers[i - 1] = close(slot, s)
+  elseif refused then
     answers[i - 1] = take(slot, s, holder, lease)
   else
     redis.call('HSET', slot, 'stored', rev, 'stored_tag', tag)
@@ -166,7 +174,7 @@ return answers
 """
 )
 
-# ARGV: holder; keep, give or refused; ms: for which the task keeps the slots; ms after which a
+# ARGV: holder; keep or give; ms: for which the task keeps the slots; ms after which a
 # write that was perhaps under way can land no more (0: there is none)
 _LET_GO = (
     _COMMON
@@ -183,8 +191,6 @@ for i = 2, #KEYS do
   elseif what == 'keep' then
     redis.call('HSET', slot, 'holder', string.match(holder, '^(.*)/') .. '/', 'until', now + keep)
     redis.call('ZADD', open, now + keep, slot)
-  elseif what == 'refused' then
-    close(slot, s)
   else
     redis.call('HDEL', slot, 'holder', 'until')
     redis.call('ZADD', open, now, slot)
@@ -309,12 +315,24 @@ class NewestRegister:
         updates = [offer.update for offer in offers]
         return self._answers(self._offer, updates, arguments)
 
-    def confirm(self, writes: Sequence[Write], holder: str) -> list[Write]:
-        """Note what was written; what there is to write by now, in the same slots."""
+    def confirm(
+        self, writes: Sequence[Write], holder: str, refused: Sequence[Write] = ()
+    ) -> list[Write]:
+        """Note what was written; what there is to write by now, in the same slots.
+
+        Args:
+            writes: what was written.
+            holder: who wrote.
+            refused: what will never be taken; its slots stay as they are unless there is a newer
+                value.
+        """
         arguments: list[str | int] = [holder, _ms(LEASE_SECONDS)]
         for write in writes:
-            arguments += [write.revision, write.tag]
-        answers = self._answers(self._confirm, [write.update for write in writes], arguments)
+            arguments += [write.revision, write.tag, "written"]
+        for write in refused:
+            arguments += [write.revision, write.tag, "refused"]
+        updates = [write.update for write in (*writes, *refused)]
+        answers = self._answers(self._confirm, updates, arguments)
         return [answer.write for answer in answers if answer.write is not None]
 
     def keep(
@@ -335,10 +353,6 @@ class NewestRegister:
         """Leave slots to whoever looks next; `in_doubt` as for `keep`."""
         self._end(writes, holder, "give", 0, in_doubt=in_doubt)
 
-    def close_refused(self, writes: Sequence[Write], holder: str) -> None:
-        """Leave slots as they are until there is a newer value: this one will never be taken."""
-        self._end(writes, holder, "refused", 0, in_doubt=False)
-
     def _end(
         self, writes: Sequence[Write], holder: str, what: str, seconds: float, *, in_doubt: bool
     ) -> None:
@@ -348,9 +362,17 @@ class NewestRegister:
                 keys = [_OPEN, *(_slot(write.update) for write in writes)]
                 self._let_go(keys=keys, args=[holder, what, _ms(seconds), doubt])
 
+    def next_revision(self) -> int:
+        """A revision that none is above so far: what is read after it may be offered with it."""
+        self.announce([])
+        with reaching(self._url):
+            found: Any = self._client.get(_REVISION)
+        return int(found)
+
     def keep_failed(self, update: Update, reason: str, now: str) -> None:
-        """Keep a store that failed for good, where an operator finds it."""
-        entry = json.dumps({"at": now, **update._asdict(), "reason": reason})
+        """Keep a store that failed for good, where an operator finds it, under an id of its own."""
+        kept = {"id": uuid.uuid4().hex[:8], "at": now, **update._asdict(), "reason": reason}
+        entry = json.dumps(kept)
         with reaching(self._url):
             pipeline = self._client.pipeline()
             pipeline.lpush(FAILED_STORES, entry)
@@ -368,14 +390,36 @@ class NewestRegister:
 
 
 def read_failed(url: str) -> list[dict[str, Any]]:
-    """The stores that failed for good, newest first.
+    """The stores that failed for good, newest first, each with an `id` that stays.
 
     Raises:
         RetryLater: Redis cannot be reached.
     """
     with reaching(url), connect(url) as client:
-        entries: Any = client.lrange(FAILED_STORES, 0, -1)
-    return [json.loads(entry) for entry in entries]
+        return [_failed(entry) for entry in _failed_entries(client)]
+
+
+def remove_failed(url: str, ids: Collection[str]) -> None:
+    """Strike stores off the list of those that failed; an id that is not there is nothing to do.
+
+    Raises:
+        RetryLater: Redis cannot be reached; perhaps some are struck off.
+    """
+    with reaching(url), connect(url) as client:
+        # By content: others may be added at any moment, so that no place in the list stays.
+        for entry in _failed_entries(client):
+            if _failed(entry)["id"] in ids:
+                client.lrem(FAILED_STORES, 0, entry.decode())
+
+
+def _failed_entries(client: redis.Redis) -> list[bytes]:
+    found: Any = client.lrange(FAILED_STORES, 0, -1)
+    return list(found)
+
+
+def _failed(entry: bytes) -> dict[str, Any]:
+    # Entries were kept without an id once.
+    return {"id": hashlib.sha256(entry).hexdigest()[:8]} | dict(json.loads(entry))
 
 
 def _answer(update: Update, status: bytes, *rest: bytes) -> Answer:

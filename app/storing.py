@@ -96,8 +96,8 @@ def store_newest(
             else:
                 register.give_back(writes, holder, in_doubt=in_doubt)
             raise Unfinished(str(error), seconds) from None
-        register.close_refused([write for write in writes if write not in taken], holder)
-        writes = register.confirm(taken, holder)
+        refused = [write for write in writes if write not in taken]
+        writes = register.confirm(taken, holder, refused)
     if writes:
         register.keep(writes, holder, RETRY_MARGIN)
         raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)

@@ -1,0 +1,84 @@
+"""What is explored: who sends what, and what goes wrong."""
+
+from tests.model.execution import Task, Value
+from tests.model.world import Kind, Scenario
+
+
+def value(text: str, revision: int = 0, symbol: str = "SOFI") -> Value:
+    return Value(symbol, "performance", text, revision)
+
+
+def price(amount: float, volume: int, revision: int = 0) -> Value:
+    return Value("SOFI", "price", f'{{"price": {amount}, "volume": {volume}}}', revision)
+
+
+ONE, TWO, THREE = (Task(f"t{n}", (value(str(n), n),)) for n in (1, 2, 3))
+SENT = (ONE, TWO, THREE)
+"""Sent with revisions of their own, as anybody may; they can be executed in any order."""
+
+ANNOUNCED = (value("1"), value("2"), value("3"))
+
+THERE_AND_BACK = (price(12.5, 1), price(13, 2), price(12.5, 3))
+PRICES = tuple(
+    Task(f"t{n}", (value._replace(revision=n),)) for n, value in enumerate(THERE_AND_BACK, 1)
+)
+
+OF_ONE_TIME = tuple(Task(f"t{n}", (value(str(n), 5),)) for n in (1, 2, 3))
+
+BULK = (
+    Task("t1", (value("1", 1), value("11", 2, "UBER"))),
+    Task("t2", (value("2", 2), value("10", 1, "UBER"))),
+    Task("t3", (value("3", 3),)),
+)
+
+THREE_OF_ONE_TIME = Scenario(OF_ONE_TIME)
+
+FAULTLESS = {
+    "three tasks": Scenario(SENT),
+    "three values handed over": Scenario(announced=ANNOUNCED),
+    "three prices, there and back": Scenario(PRICES),
+    "three prices handed over, there and back": Scenario(announced=THERE_AND_BACK),
+    "two values of one time": Scenario(OF_ONE_TIME[:2]),
+    "two bulk tasks in two slots, and a third": Scenario(BULK),
+    "a value that is refused": Scenario(SENT, refused=frozenset("2")),
+    "a value that is handed over and refused": Scenario(
+        announced=ANNOUNCED, refused=frozenset("2")
+    ),
+    "a bulk task with a value that is refused": Scenario(BULK, refused=frozenset("2")),
+}
+
+CRASHES = frozenset({Kind.DIES, Kind.LOST})
+ANSWERED_OR_NOT = frozenset({Kind.NO_EFFECT, Kind.ANSWER_LOST})
+
+ONE_FAULT = {
+    "three tasks, one dies": Scenario(SENT, faults=frozenset({Kind.DIES})),
+    "three tasks, one is lost": Scenario(SENT, faults=frozenset({Kind.LOST})),
+    "two values handed over, one crash": Scenario(announced=ANNOUNCED[:2], faults=CRASHES),
+    "three prices, there and back, one crash": Scenario(PRICES, faults=CRASHES),
+    "two values of one time, one crash": Scenario(OF_ONE_TIME[:2], faults=CRASHES),
+    "two bulk tasks in two slots, one crash": Scenario(BULK[:2], faults=CRASHES),
+    "three tasks, one write fails": Scenario(SENT, faults=ANSWERED_OR_NOT),
+    "three prices, there and back, one write fails": Scenario(
+        PRICES, faults=frozenset({Kind.NO_EFFECT})
+    ),
+    "two tasks and a direct call, one crash or failed write": Scenario(
+        (ONE._replace(direct=True), TWO, THREE), faults=frozenset({Kind.NO_EFFECT, Kind.LOST})
+    ),
+    "three tasks, Redis away once": Scenario(
+        SENT, faults=frozenset({Kind.REDIS_LOST, Kind.REDIS_AWAY})
+    ),
+    "three prices, there and back, Redis away once": Scenario(
+        PRICES, faults=frozenset({Kind.REDIS_AWAY})
+    ),
+}
+"""No write lands after the lease under which it began."""
+
+LATE_WRITE = {
+    "three tasks, one write lands late": Scenario(SENT, faults=frozenset({Kind.TIMES_OUT})),
+    "two prices, one write lands late": Scenario(PRICES[:2], faults=frozenset({Kind.TIMES_OUT})),
+    "three tasks, one outlives its lease": Scenario(SENT, faults=frozenset({Kind.TOO_SLOW})),
+}
+"""A write lands after its lease, and its task knows that it may."""
+
+DEAD_WRITE = Scenario(SENT, faults=frozenset({Kind.LOST}), dead_writes_end=False)
+"""A write lands after its lease, and its task is dead."""

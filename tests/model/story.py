@@ -1,0 +1,131 @@
+"""What a schedule means, and its steps in words."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from tests.model.execution import Call, Ended, Value, Write
+from tests.model.world import Kind, State, Step, World
+
+
+def is_stale(state: State) -> bool:
+    """Whether a slot in Firebase has another value than its newest."""
+    newest = {(value.symbol, value.key): value for value in state.order}
+    stored = {(value.symbol, value.key): value for value in state.stored}
+    return any(
+        slot not in stored or not _same(stored[slot], value) for slot, value in newest.items()
+    )
+
+
+def steps_back(before: State, after: State) -> bool:
+    """Whether a slot in Firebase got an older value than it had."""
+    if before.stored == after.stored:
+        return False
+    had = {(value.symbol, value.key): value for value in before.stored}
+    return any(
+        slot in had and _age(after, value) < _age(after, had[slot]) and not _same(value, had[slot])
+        for slot, value in (((value.symbol, value.key), value) for value in after.stored)
+    )
+
+
+def tell(world: World, steps: Sequence[Step]) -> str:
+    """A schedule, a line a step."""
+    lines = []
+    state = world.start()
+    for number, step in enumerate(steps, 1):
+        after = world.take(state, step)
+        back = " <- older than what was there" if steps_back(state, after) else ""
+        lines.append(f"{number:3}. {_said(world, state, step, after)}{back}")
+        state = after
+    newest = {(value.symbol, value.key): value for value in state.order}.values()
+    lines.append(f"     Firebase has {_values(state.stored)}; the newest is {_values(newest)}")
+    return "\n".join(lines)
+
+
+def _said(world: World, state: State, step: Step, after: State) -> str:
+    if step.kind in (Kind.TIME, Kind.TOO_SLOW):
+        return str(step.kind.value)
+    if step.kind in (Kind.HANDS_OVER, Kind.LOOKS):
+        return _said_of_handover(world, state, step, after)
+    if step.kind == Kind.LANDS_LATE:
+        values = state.late[step.at].values
+        return f"the late write of {_values(values)} lands: Firebase has {_values(after.stored)}"
+    name = state.tasks[step.at].task.name
+    if step.kind == Kind.DIES:
+        return f"{name} dies, and will be given out again"
+    if step.kind == Kind.LOST:
+        return f"{name} is lost for good"
+    return _said_of_task(world, state, step, after) + _outcome(after, step)
+
+
+def _said_of_handover(world: World, state: State, step: Step, after: State) -> str:
+    made = "and there is nothing to store"
+    if len(after.tasks) > len(state.tasks):
+        made = f"and enqueues {after.tasks[-1].task.name}"
+    if step.kind == Kind.LOOKS:
+        return f"the hand-over finds {_values(after.tasks[-1].task.values)} overdue, {made}"
+    value = world.scenario.announced[state.announced]
+    return f"the hand-over announces {_values([value])}, {made}"
+
+
+def _said_of_task(world: World, state: State, step: Step, after: State) -> str:
+    progress = state.tasks[step.at]
+    asked = world.asked(progress)
+    if isinstance(asked, Write) and progress.in_flight:
+        how = "it lands" if step.kind == Kind.LANDS else step.kind.value
+        if step.kind == Kind.LANDS and any(v.text in world.scenario.refused for v in asked.values):
+            how = "refused for good"
+        written = f"{progress.task.name}'s write of {_values(asked.values)}"
+        return f"{written}: {how}; Firebase has {_values(after.stored)}"
+    said = _asked(progress.task.name, asked)
+    if step.kind in (Kind.REDIS_LOST, Kind.REDIS_AWAY):
+        return f"{said}: {step.kind.value}"
+    return said + _reply(world, state, step)
+
+
+def _asked(name: str, asked: Call | Write | Ended) -> str:
+    if isinstance(asked, Write):
+        return f"{name} begins to write {_values(asked.values)}"
+    assert isinstance(asked, Call)
+    if asked.script == "offer":
+        return f"{name} offers {', '.join(asked.arguments[5::3])}"
+    if asked.script == "let_go":
+        return f"{name} lets go ({asked.arguments[1]})"
+    return f"{name} confirms its write"
+
+
+def _reply(world: World, state: State, step: Step) -> str:
+    """What the register answers to a call."""
+    asked = world.asked(state.tasks[step.at])
+    if not isinstance(asked, Call) or asked.script == "let_go":
+        return ""
+    reply, _ = world.scripts.run(*asked, state.held)
+    return ": " + ", ".join(_answer(*found) for found in reply)
+
+
+def _answer(status: bytes, *rest: bytes) -> str:
+    if status == b"write":
+        return f"to write {rest[1].decode()}"
+    return {b"held": "held by another", b"mine": "held by itself", b"done": "done"}[status]
+
+
+def _outcome(after: State, step: Step) -> str:
+    progress = after.tasks[step.at]
+    if progress.done:
+        return "; it ends"
+    return "" if progress.runs or progress.in_flight else "; it will run again"
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Whether there is no difference worth a write: a price counts by its price."""
+    if one.key == other.key == "price":
+        return bool(json.loads(one.text)["price"] == json.loads(other.text)["price"])
+    return one.text == other.text
+
+
+def _age(state: State, value: Value) -> int:
+    return next(at for at, known in enumerate(state.order) if known[:3] == value[:3])
+
+
+def _values(values: Iterable[Value]) -> str:
+    said = (v.text if v.symbol == "SOFI" else f"{v.symbol}={v.text}" for v in values)
+    return " and ".join(said) or "nothing"
