@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.errors import ProfitBridgeError, StopProgram
+from app.operator_arguments import add_arguments, parse
 from app.settings import Settings, described, process_settings
 
 
@@ -70,32 +71,38 @@ def _show_config(settings: Settings) -> int:
     return 0
 
 
-def _rejected(settings: Settings) -> int:
-    """Print the messages that were not counted, each with the time and the reason."""
-    from app.ledger import read_rejected
+def _audit(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make a day again from the ledger, and say what differs in the daily JSON and in Firebase."""
+    from app.operator_commands import audit
 
-    for at, reason, message in read_rejected(settings.profit_base_path):
-        print(f"{at}  {reason}\n    {message.decode(errors='backslashreplace')}")  # noqa: T201
-    return 0
+    return audit(settings, arguments)
 
 
-def _failed_stores(settings: Settings) -> int:
-    """Print the values that Firebase refused for good, newest first, each with the reason."""
-    from app.newest import read_failed
+def _rejected(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print, send again or clear the messages that were not counted."""
+    from app.rejects import rejected
 
-    for failed in read_failed(settings.redis_url):
-        place = f"{failed['symbol']} {failed['key']}"
-        print(f"{failed['at']}  {place}  {failed['reason']}\n    {failed['value']}")  # noqa: T201
-    return 0
+    return rejected(settings, arguments)
+
+
+def _failed_stores(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print, store again or clear the values that Firebase refused for good."""
+    from app.operator_commands import failed_stores
+
+    return failed_stores(settings, arguments)
 
 
 _COMMANDS: dict[str, Callable[[Settings], int]] = {
     "bridge": _bridge,
     "subscriber": _subscriber,
     "dev": _dev,
+    "show-config": _show_config,
+}
+
+_OPERATOR_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "audit": _audit,
     "rejected": _rejected,
     "failed-stores": _failed_stores,
-    "show-config": _show_config,
 }
 
 
@@ -113,14 +120,18 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in _COMMANDS.items():
         commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-    command = _COMMANDS[parser.parse_args(arguments).command]
+    for name, operator_command in _OPERATOR_COMMANDS.items():
+        add_arguments(commands, name, str(operator_command.__doc__))
+    given = parse(parser, arguments)
     try:
         # The development system keeps away from the settings of a real one, right or wrong.
-        settings = Settings() if command is _dev else process_settings()
+        settings = Settings() if given.command == "dev" else process_settings()
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
-        return command(settings)
+        if given.command in _COMMANDS:
+            return _COMMANDS[given.command](settings)
+        return _OPERATOR_COMMANDS[given.command](settings, given)
     except ProfitBridgeError as error:
         print(f"profit bridge: {error}", file=sys.stderr)  # noqa: T201 - for people
         return error.exit_code if isinstance(error, StopProgram) else 1

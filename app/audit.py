@@ -1,0 +1,442 @@
+"""The audit: a day made again from the ledger's rows, and held against what everybody sees.
+
+Looking changes nothing, and needs no stop: what the daily file or Firebase shows is right if the
+ledger had it at the beginning of the audit or later. What is behind is looked at again for a while.
+"""
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import google.auth.exceptions
+import msgspec
+from firebase_admin import exceptions
+
+from app.book import NOTHING, DayBook, Figures, add_up
+from app.channels import AGGREGATE
+from app.daily_file import DailyFiles, path_of, set_aside
+from app.errors import RejectMessage, StopProgram
+from app.firebase_client import (
+    CONNECTIONS,
+    FirebaseClient,
+    escape_key,
+    node_path,
+    unescape_key,
+)
+from app.ledger import LedgerReader, held_if_free
+from app.messages import (
+    BEHIND_LIMIT,
+    FIELDS,
+    ProfitReport,
+    ReportKind,
+    Update,
+    day_of,
+    to_microseconds,
+)
+from app.newest import NewestRegister, Offer
+from app.settings import Settings
+from app.storing import Stored, store_newest
+
+FILE = "daily file"
+FIREBASE = "Firebase"
+LEDGER = "ledger"
+
+_PAUSE = 0.25
+_FIELDS = (*FIELDS, "timestamp")
+_BULK = 500
+_FILE_WITHIN = 10.0
+
+Record = Mapping[str, Any]
+"""The five fields of a symbol, as other programs read them."""
+
+
+class Difference(NamedTuple):
+    """Something that is not as the ledger's rows have it."""
+
+    place: str
+    """FILE, FIREBASE, or LEDGER where its rows contradict each other's sums."""
+    symbol: str
+    field: str
+    """One of the five fields, another one that is too much, or empty: it is about all of them."""
+    expected: Any
+    """None: there should be nothing."""
+    found: Any
+    """None: there is nothing."""
+
+
+def differences(
+    place: str, expected: Mapping[str, Record], found: Mapping[str, Any]
+) -> list[Difference]:
+    """What differs in `found` from what is `expected`, symbol by symbol and figure by figure."""
+    differing = []
+    for symbol in dict.fromkeys((*expected, *found)):
+        right, there = expected.get(symbol), found.get(symbol)
+        if isinstance(right, Mapping) and isinstance(there, Mapping):
+            differing += [
+                Difference(place, symbol, name, right.get(name), there.get(name))
+                for name in dict.fromkeys((*_FIELDS, *there))
+                if not _equal(right.get(name), there.get(name))
+            ]
+        elif right != there:
+            differing.append(Difference(place, symbol, "", right, there))
+    return differing
+
+
+def compare(
+    ledger: Mapping[str, Record],
+    file: Mapping[str, Any],
+    firebase: Mapping[str, Any],
+    stored: Collection[str],
+) -> list[Difference]:
+    """What differs in the daily file and in Firebase from the ledger.
+
+    Args:
+        ledger: the day's figures of every symbol and the account.
+        file: what the daily file shows.
+        firebase: what Firebase shows of this day.
+        stored: the symbols for which Firebase must show this day.
+    """
+    in_firebase = {symbol: record for symbol, record in ledger.items() if symbol in stored}
+    return differences(FILE, ledger, file) + differences(FIREBASE, in_firebase, firebase)
+
+
+def contradictions(
+    kind: ReportKind, opening: Mapping[str, Figures], sums: Mapping[str, Figures], book: DayBook
+) -> list[Difference]:
+    """Where the account is not the sum of its symbols, or the rows add up to something else.
+
+    Args:
+        kind: what a report of the day means.
+        opening: what an adopted file began with; its account may be more than its symbols.
+        sums: what the rows of each symbol make without the opening, made in another way.
+        book: of which every row was counted, one by one.
+    """
+    symbols = {symbol: figures for symbol, figures in opening.items() if symbol != AGGREGATE}
+    begun = add_up(symbols.values())
+    remainder = opening.get(AGGREGATE, begun).minus(begun)
+    for symbol, figures in sums.items():
+        known = symbols.get(symbol, NOTHING)
+        if kind == "increment":
+            symbols[symbol] = known.plus(figures)
+        else:
+            symbols[symbol] = known if known.at > figures.at else figures
+    account = add_up(symbols.values()).plus(remainder)
+    return [
+        Difference(LEDGER, symbol, name, added, one_by_one)
+        for symbol, figures in book.items()
+        for name, one_by_one, added in zip(
+            Figures._fields, figures, symbols.get(symbol, account), strict=True
+        )
+        if one_by_one != added
+    ]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    # True is no figure, though Python says that it is 1.
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+@dataclass
+class Findings:
+    """What an audit found."""
+
+    day: int
+    reports: int = 0
+    looked_at: dict[str, int] = field(default_factory=dict)
+    """How many figures, the account's among them, there are of the day in each place."""
+    differing: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know besides, such as that a file is torn."""
+
+
+class _Day:
+    """One day of the ledger, and what it has been since the audit began."""
+
+    def __init__(self, settings: Settings, day: int, oldest: int, reader: LedgerReader) -> None:
+        self.day = day
+        self._oldest = oldest
+        self._decimals = settings.profit_decimals
+        self._reader = reader
+        self._passed: dict[str, list[Figures]] = defaultdict(list)
+        self.kind = reader.kind_of(day) or settings.profit_report_kind
+        self.opening = reader.opening(day)
+        self.book = DayBook(self.kind, self.opening)
+        self.reports = 0
+        for report in reader.reports(day):
+            self._count(report)
+        self._last = reader.last_id()
+        self.newest = reader.newest_days(oldest)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the ledger has nothing of the day."""
+        return not self.reports and not self.opening
+
+    def catch_up(self) -> None:
+        """Count what has come since, and remember what the figures were before it."""
+        for report in self._reader.reports(self.day, self._last):
+            self._passed[report.symbol].append(self.book.symbols.get(report.symbol, NOTHING))
+            self._passed[AGGREGATE].append(self.book.account)
+            self._count(report)
+        self._last = self._reader.last_id()
+        self.newest = self._reader.newest_days(self._oldest)
+
+    def records(self) -> dict[str, Record]:
+        """What there should be to see."""
+        figures = dict(self.book.items())
+        return {symbol: self._record(one) for symbol, one in figures.items() if one != NOTHING}
+
+    def had(self, symbol: str, found: Any) -> bool:
+        """Whether `found` is what the ledger had since the audit began, though no more."""
+        for figures in reversed(self._passed[symbol]):
+            right = None if figures == NOTHING else self._record(figures)
+            there = {} if found is None else {symbol: found}
+            if not differences("", {symbol: right} if right else {}, there):
+                return True
+        return False
+
+    def owns(self, symbol: str, node: Any) -> bool:
+        """Whether `node`, of a symbol in Firebase, is to be compared with this day."""
+        newest = self.newest.get(symbol, -1)
+        if newest >= self.day:
+            return newest == self.day
+        try:
+            return day_of(to_microseconds(node["timestamp"])) == self.day
+        except (RejectMessage, LookupError, TypeError):
+            # Of no day at all: it is too much wherever it is looked at.
+            return newest < 0
+
+    def _count(self, report: ProfitReport) -> None:
+        self.book.apply(report)
+        self.reports += 1
+
+    def _record(self, figures: Figures) -> Record:
+        shown: Record = msgspec.json.decode("{" + figures.shown(self._decimals) + "}")
+        return shown
+
+
+class _FirebaseReader(FirebaseClient):
+    """Reads what the front end reads."""
+
+    def symbols(self) -> list[str]:
+        """Every symbol that has a node."""
+        with self._reading():
+            found = self._root.get(shallow=True)
+        keys = found if isinstance(found, Mapping) else ()
+        # Another key is none of ours.
+        return [unescape_key(key) for key in keys if escape_key(unescape_key(key)) == key]
+
+    def performances(self, symbols: Collection[str]) -> dict[str, Any]:
+        """The performance of each symbol, where there is one."""
+        with self._reading(), ThreadPoolExecutor(CONNECTIONS) as threads:
+            nodes = dict(zip(symbols, threads.map(self._performance, symbols), strict=True))
+        return {symbol: node for symbol, node in nodes.items() if node is not None}
+
+    def _performance(self, symbol: str) -> Any:
+        return self._root.child(node_path(symbol, "performance")).get()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (exceptions.FirebaseError, google.auth.exceptions.GoogleAuthError) as error:
+            raise StopProgram(f"cannot read Firebase at {self.url}: {error}") from None
+
+
+class Auditor:
+    """Audits one day, and mends what it finds.
+
+    Args:
+        settings: of this process.
+        day: to be audited, counted from 1970-01-01.
+        today: the day that it is now.
+
+    Raises:
+        StopProgram: there is no ledger, or no database is set.
+    """
+
+    def __init__(self, settings: Settings, day: int, today: int) -> None:
+        self._settings = settings
+        self._base = settings.profit_base_path
+        self._day = day
+        self._oldest = today - BEHIND_LIMIT.days
+        self._path = path_of(self._base, day)
+        self._reader = LedgerReader(self._base)
+        # A day for which no report may come any more is offered to Firebase by nobody.
+        self._firebase = _FirebaseReader(settings) if day >= self._oldest else None
+
+    def close(self) -> None:
+        """Give ledger and connections back."""
+        self._reader.close()
+        if self._firebase:
+            self._firebase.close()
+
+    def audit(self, patience: float) -> Findings:
+        """Compare ledger, daily file and Firebase.
+
+        Args:
+            patience: seconds for which what differs is looked at again before it is told.
+
+        Raises:
+            StopProgram: one of them cannot be read.
+        """
+        give_up_at = time.monotonic() + patience
+        with self._reader.at_one_moment():
+            day = _Day(self._settings, self._day, self._oldest, self._reader)
+            findings = Findings(self._day, day.reports)
+            sums = self._reader.sums(self._day, day.kind)
+            findings.differing = contradictions(day.kind, day.opening, sums, day.book)
+        suspects: dict[str, Collection[str]] = {FIREBASE: self._in_firebase(day)}
+        while True:
+            file, findings.notes = self._read_file()
+            nodes = self._firebase.performances(suspects[FIREBASE]) if self._firebase else {}
+            with self._reader.at_one_moment():
+                day.catch_up()
+            nodes = {symbol: node for symbol, node in nodes.items() if day.owns(symbol, node)}
+            differing = self._differing(day, file, nodes, suspects)
+            if not findings.looked_at:
+                found = {LEDGER: len(day.records()), FILE: len(file), FIREBASE: len(nodes)}
+                findings.looked_at = found
+            if not differing or time.monotonic() >= give_up_at:
+                break
+            suspects = {
+                place: {one.symbol for one in differing if one.place == place}
+                for place in (FILE, FIREBASE)
+            }
+            time.sleep(_PAUSE)
+        findings.differing += differing
+        if day.is_empty and file:
+            findings.notes.append(
+                f"{self._path} is of a day that the ledger does not know: it is left alone"
+            )
+        return findings
+
+    def fix(self, findings: Findings) -> list[str]:
+        """Write the daily file again, and store in Firebase again, where they were found wrong.
+
+        Returns:
+            What was done and what could not be, for people.
+
+        Raises:
+            StopProgram: the folder or Firebase cannot be used.
+            RetryLater: Redis or Firebase cannot be reached.
+        """
+        done = []
+        if any(one.place == FILE for one in findings.differing):
+            done.append(self._fix_file())
+        wrong = {one.symbol for one in findings.differing if one.place == FIREBASE}
+        for some in _in_parts(sorted(wrong)):
+            done += self._fix_firebase(some)
+        return done
+
+    def _in_firebase(self, day: _Day) -> Collection[str]:
+        """The symbols of which Firebase may show this day."""
+        if not self._firebase:
+            return ()
+        candidates = {*day.records(), *self._firebase.symbols()}
+        return {
+            symbol
+            for symbol in candidates
+            if self._settings.stores(symbol) and day.newest.get(symbol, self._day) <= self._day
+        }
+
+    def _differing(
+        self,
+        day: _Day,
+        file: Mapping[str, Any],
+        nodes: Mapping[str, Any],
+        suspects: Mapping[str, Collection[str]],
+    ) -> list[Difference]:
+        """What differs, of what differed before, and was not right a moment ago."""
+        stored = {symbol for symbol in suspects[FIREBASE] if day.newest.get(symbol) == self._day}
+        seen = {FILE: file, FIREBASE: nodes}
+        return [
+            one
+            for one in compare(day.records(), file, nodes, stored)
+            if one.symbol in suspects.get(one.place, (one.symbol,))
+            and not day.had(one.symbol, seen[one.place].get(one.symbol))
+        ]
+
+    def _read_file(self) -> tuple[dict[str, Any], list[str]]:
+        """What the daily file shows, and what is wrong with it as a whole."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Any]), []
+        except FileNotFoundError:
+            return {}, [f"there is no {self._path}"]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return {}, [f"{self._path} is no daily JSON: {error}"]
+        except OSError as error:
+            raise StopProgram(f"{self._path} cannot be read: {error.strerror}") from None
+
+    def _fix_file(self) -> str:
+        with held_if_free(self._base) as is_free:
+            if not is_free and self._day >= self._oldest:
+                return f"{self._path} is left to the bridge that is running: it sees to it itself"
+            day = self._day_now(self._day)
+            if day.is_empty:
+                return f"{self._path} is left alone"
+            try:
+                aside = set_aside(self._path).name if self._path.exists() else ""
+            except OSError as error:
+                raise StopProgram(f"{self._path} cannot be moved: {error.strerror}") from None
+            files = DailyFiles(self._base)
+            files.update(
+                (self._day, symbol, figures.shown(self._settings.profit_decimals))
+                for symbol, figures in day.book.items()
+                if figures != NOTHING
+            )
+            files.start()
+            if not files.close(_FILE_WITHIN):
+                raise StopProgram(f"{self._path} cannot be written")
+        return f"{self._path} is written again" + (f"; {aside} is what it was" if aside else "")
+
+    def _fix_firebase(self, symbols: Collection[str]) -> list[str]:
+        """Store the newest figures of `symbols`, and nothing where the ledger has none."""
+        if not self._firebase:
+            return []
+        register = NewestRegister(self._settings.redis_url)
+        # Before the figures are read: a bridge that has newer ones offers them above this.
+        revision = register.next_revision()
+        with self._reader.at_one_moment():
+            newest = self._reader.newest_days(self._oldest)
+        days = {newest[symbol] for symbol in symbols if symbol in newest}
+        records = {day: self._day_now(day).records() for day in days}
+        offers = [
+            # An empty node is none.
+            Offer(
+                Update(
+                    symbol,
+                    "performance",
+                    records[newest[symbol]].get(symbol, {}) if symbol in newest else {},
+                ),
+                revision,
+            )
+            for symbol in symbols
+        ]
+        task = f"audit-{uuid.uuid4().hex}"
+        return _said(store_newest(offers, register=register, firebase=self._firebase, task=task))
+
+    def _day_now(self, day: int) -> _Day:
+        with self._reader.at_one_moment():
+            return _Day(self._settings, day, self._oldest, self._reader)
+
+
+def _said(stored: Stored) -> list[str]:
+    done = [
+        f"Firebase: {update.symbol} is {'stored again' if update.value else 'removed'}"
+        for update in stored.written
+    ]
+    if stored.current:
+        done.append(f"Firebase: {stored.current} were given a newer revision by somebody else")
+    if stored.held:
+        done.append(f"Firebase: {stored.held} are left to the tasks that store there")
+    return done + [f"Firebase: {update.symbol}: {error}" for update, error in stored.refused]
+
+
+def _in_parts(symbols: list[str]) -> Iterable[list[str]]:
+    return (symbols[start : start + _BULK] for start in range(0, len(symbols), _BULK))

@@ -1,0 +1,262 @@
+"""What an operator does with what was rejected, and with what could not be stored."""
+
+import json
+import signal
+import subprocess
+import threading
+from typing import Any
+
+import pytest
+
+from app.dev.processes import free_port
+from app.ledger import delete_rejected, read_rejected
+from tests.system import System, envelope, now_text, report, wait_until
+
+FAILED = "profit-bridge:failed-stores"
+
+
+def command(system: System, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
+    return system.command(*words, **given)
+
+
+def listed(system: System, name: str = "rejected") -> list[dict[str, Any]]:
+    done = command(system, name, "list", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def total(system: System, symbol: str) -> Any:
+    return system.daily_file().get(symbol, {}).get("total")
+
+
+def reject(system: System, *messages: str | bytes) -> None:
+    """Have the bridge reject these messages, and count what came after them."""
+    for message in messages:
+        system.publish(message)
+    before = total(system, "MARK") or 0
+    system.report("MARK", 1)
+    wait_until(lambda: total(system, "MARK") == before + 1, "what came after the bad messages")
+
+
+def test_a_rejected_message_is_listed_and_shown_whole(system: System) -> None:
+    system.start_bridge()
+    bad = envelope(report("SOFI", "much"))
+    reject(system, bad, b"\xff\x00no text")
+    first, second = listed(system)
+    assert (first["message"], first["reason"]) == (bad, "total is not a number: 'much'")
+    assert "base64" not in first
+    assert second["base64"] == "/wBubyB0ZXh0"
+    for words in (("rejected",), ("rejected", "list"), ("rejected", "show", str(first["id"]))):
+        done = command(system, *words)
+        assert done.returncode == 0
+        assert bad in done.stdout
+        assert f"{first['id']}  {first['at']}  {first['reason']}" in done.stdout
+    raw = command(system, "rejected", "show", "--raw", str(first["id"]))
+    assert raw.stdout == bad
+
+
+def test_a_mended_message_is_counted_once_also_by_a_bridge_that_was_down(system: System) -> None:
+    bridge = system.start_bridge()
+    data = report("SOFI", "much")
+    reject(system, envelope(data))
+    (bad,) = listed(system)
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    mended = system.folder / "message.json"
+    mended.write_text(envelope(data | {"total": 5, "unrealized": 5}))
+    resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
+    done = command(system, *resend)
+    assert (done.returncode, done.stdout) == (0, f"{bad['id']}  sent again\n")
+    assert listed(system) == []
+    again = command(system, *resend)
+    assert again.returncode == 1
+    assert "not in the list" in again.stderr
+    # Sent by somebody else too, in the meantime: still the same report.
+    system.start_bridge()
+    system.publish(mended.read_bytes())
+    reject(system)
+    wait_until(lambda: total(system, "SOFI") == 5, "the mended report")
+    assert total(system, "aggregate") == 7
+    assert listed(system) == []
+
+
+def test_a_message_that_is_still_bad_comes_back_once_under_a_new_id(system: System) -> None:
+    system.start_bridge()
+    bad = envelope(report("SOFI", "much"))
+    reject(system, bad)
+    (before,) = listed(system)
+    assert command(system, "rejected", "resend", str(before["id"])).returncode == 0
+    wait_until(lambda: len(listed(system)) == 1, "the message back in the list")
+    reject(system)
+    (after,) = listed(system)
+    assert after["id"] > before["id"]
+    assert after["message"] == bad
+
+
+def test_what_is_not_json_is_not_sent_and_stays(system: System) -> None:
+    system.start_bridge()
+    reject(system, "no report", envelope(report("SOFI", "much")))
+    first, second = listed(system)
+    done = command(system, "rejected", "resend", "--all", "--json")
+    assert done.returncode == 1
+    results = json.loads(done.stdout)
+    assert [result["id"] for result in results] == [first["id"], second["id"]]
+    assert [result["done"] for result in results] == [False, True]
+    assert "not JSON" in results[0]["said"]
+    assert first in listed(system)
+
+
+def test_a_rejected_price_is_sent_to_its_own_channel(system: System) -> None:
+    bridge = system.start_bridge()
+    system.start_worker()
+    price = {"type": "price", "symbol": "SOFI", "volume": 1, "timestamp": now_text()}
+    system.publish(envelope(price), "TICKER_UPDATES_SOFI")
+    reject(system)
+    (bad,) = listed(system)
+    mended = system.folder / "message.json"
+    mended.write_text(envelope(price | {"price": 9}))
+    resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    done = command(system, *resend)
+    assert done.returncode == 1
+    assert "nobody listens" in done.stderr
+    system.start_bridge()
+    assert command(system, *resend).returncode == 0
+    wait_until(lambda: system.firebase.get("services/SOFI/price") == 9, "the price")
+    assert listed(system) == []
+
+
+def test_clearing_takes_off_what_was_asked_for_and_says_what_was_not_there(
+    system: System,
+) -> None:
+    system.start_bridge()
+    reject(system, "one", "two", "three")
+    first, second, third = listed(system)
+    done = command(system, "rejected", "clear", str(second["id"]), "4711")
+    assert done.returncode == 1
+    assert done.stdout == f"{second['id']}  cleared\n"
+    assert done.stderr == "4711  not in the list\n"
+    assert listed(system) == [first, third]
+    assert command(system, "rejected", "clear", "--all").returncode == 0
+    assert listed(system) == []
+    shown = command(system, "rejected", "show", str(first["id"]))
+    assert shown.returncode == 1
+    assert len(shown.stderr.splitlines()) == 1
+
+
+def test_clearing_and_counting_at_once_disturb_neither(system: System) -> None:
+    bridge = system.start_bridge()
+    sent = 0
+    done = threading.Event()
+
+    def trade() -> None:
+        nonlocal sent
+        while not done.is_set():
+            system.publish(envelope(report("SOFI", 1)))
+            system.publish("bad")
+            sent += 1
+
+    trading = threading.Thread(target=trade)
+    trading.start()
+    cleared = 0
+    try:
+        wait_until(lambda: bool(read_rejected(system.base)), "something to clear")
+        for _ in range(200):
+            known = read_rejected(system.base)
+            delete_rejected(system.base, known)
+            cleared += len(known)
+    finally:
+        done.set()
+        trading.join()
+    wait_until(lambda: total(system, "SOFI") == sent, "every report counted")
+    assert cleared
+    assert "locked" not in bridge.log.read_text()
+    assert "not_counted" not in bridge.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["rejected", "failed-stores"])
+@pytest.mark.parametrize("words", [("clear",), ("resend",), ("clear", "--all", "1"), ("mend",)])
+def test_a_command_that_makes_no_sense_is_exit_code_2(
+    system: System, name: str, words: tuple[str, ...]
+) -> None:
+    assert command(system, name, *words).returncode == 2
+
+
+def test_what_cannot_be_reached_is_one_line(system: System) -> None:
+    bridge = system.start_bridge()
+    reject(system, envelope(report("SOFI", "much")))
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    for words in (("failed-stores",), ("failed-stores", "clear", "--all")):
+        done = command(system, *words, REDIS_URL=away)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+    done = command(system, "rejected", "resend", "--all", REDIS_URL=away)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert len(listed(system)) == 1
+    done = command(system, "rejected", "clear", "--all", PROFIT_BASE_PATH=str(system.folder))
+    assert done.returncode == 1
+    assert "ledger" in done.stderr
+
+
+def test_a_failed_store_is_stored_again_once_firebase_takes_it(system: System) -> None:
+    system.firebase.faults({"status": 401, "path": "/services/HOOD"})
+    system.start_bridge()
+    system.start_worker()
+    system.report("HOOD", 1)
+    wait_until(lambda: system.redis.llen(FAILED) == 1, "the failure")
+    (failed,) = listed(system, "failed-stores")
+    refused = command(system, "failed-stores", "resend", failed["id"])
+    assert refused.returncode == 1
+    assert "refused again" in refused.stderr
+    (kept,) = listed(system, "failed-stores")
+    assert kept["id"] != failed["id"]
+    assert kept["value"] == failed["value"]
+    system.firebase.faults()
+    done = command(system, "failed-stores", "resend", kept["id"])
+    assert (done.returncode, done.stdout) == (0, f"{kept['id']}  stored\n")
+    assert system.firebase.get("services/HOOD/performance/total") == 1
+    assert listed(system, "failed-stores") == []
+
+
+def test_a_failed_store_does_not_step_back_over_a_newer_value(system: System) -> None:
+    system.firebase.faults({"status": 401, "path": "/services/HOOD"})
+    system.start_bridge()
+    system.start_worker()
+    system.report("HOOD", 1)
+    wait_until(lambda: system.redis.llen(FAILED) == 1, "the failure")
+    system.firebase.faults()
+    system.report("HOOD", 2)
+    wait_until(
+        lambda: system.firebase.get("services/HOOD/performance/total") == 3, "the newer value"
+    )
+    done = command(system, "failed-stores", "resend", "--all")
+    assert done.returncode == 0
+    assert "a newer one" in done.stdout
+    totals = [
+        value for path, value in system.firebase.writes() if path.endswith("HOOD/performance/total")
+    ]
+    assert totals == [3]
+    assert listed(system, "failed-stores") == []
+
+
+def test_failures_kept_without_an_id_can_be_read_and_cleared(system: System) -> None:
+    old = {"at": now_text(), "symbol": "SOFI", "key": "performance", "value": {"total": "much"}}
+    for name in ("SOFI", "HOOD"):
+        system.redis.lpush(FAILED, json.dumps(old | {"symbol": name, "reason": "no performance"}))
+    hood, sofi = listed(system, "failed-stores")
+    assert hood["symbol"] == "HOOD"
+    assert sofi in listed(system, "failed-stores")
+    shown = command(system, "failed-stores", "show", sofi["id"])
+    assert shown.returncode == 0
+    assert "SOFI performance  no performance" in shown.stdout
+    done = command(system, "failed-stores", "resend", sofi["id"])
+    assert done.returncode == 1
+    assert "not a performance" in done.stderr
+    assert command(system, "failed-stores", "clear", hood["id"]).returncode == 0
+    assert listed(system, "failed-stores") == [sofi]
+    assert command(system, "failed-stores", "clear", hood["id"]).returncode == 1
