@@ -157,6 +157,12 @@ class Settings:
         "reports that the journal keeps for a bridge that is down, about",
         _whole_number(1_000, 10_000_000),
     )
+    publisher_spool_path: Path = _setting(
+        "PUBLISHER_SPOOL_PATH",
+        Path("data/publisher"),
+        "folder in which a bot keeps the reports that Redis cannot take at the moment",
+        Path,
+    )
     reconcile_seconds: int = _setting(
         "RECONCILE_SECONDS",
         300,

@@ -158,6 +158,7 @@ class Stack:
                 "CELERY_BROKER_URL": self._redis_url,
                 "FIREBASE_DATABASE_EMULATOR_HOST": self._firebase_host,
                 "PROFIT_BASE_PATH": str(self._profits),
+                "PUBLISHER_SPOOL_PATH": str(self._folder / "publisher"),
                 "TMPDIR": str(self._folder),
                 "LOG_LEVEL": self._log_level,
             },

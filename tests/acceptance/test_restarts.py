@@ -14,7 +14,7 @@ from tests.system import System, envelope, report, wait_until
 
 @pytest.fixture
 def publisher(system: System) -> RedisPublisher:
-    return RedisPublisher(system.redis_server.url)
+    return RedisPublisher(system.redis_server.url, spool=system.folder / "spool")
 
 
 def total(system: System, symbol: str = "aggregate") -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import RetryLater
 from app.publisher import RedisPublisher
-from tests.system import System, report
+from tests.system import System, report, wait_until
 
 
 @dataclass
@@ -29,8 +29,11 @@ class Trading:
     Amounts are eighths, so that sums of floats are exact.
     """
 
-    def __init__(self, system: System, symbols: int = 5, rate: float = 200.0) -> None:
-        self._publisher = RedisPublisher(system.redis_server.url)
+    def __init__(
+        self, system: System, symbols: int = 5, rate: float = 200.0, url: str | None = None
+    ) -> None:
+        self._spool = system.folder / "spool"
+        self._publisher = RedisPublisher(url or system.redis_server.url, spool=self._spool)
         self._symbols = symbols
         self._pause = 1 / rate
         self._done = threading.Event()
@@ -45,6 +48,7 @@ class Trading:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        wait_until(lambda: not any(self._spool.glob("*.spool")), "empty spool", within=60)
         self._publisher.close()
 
     def _trade(self) -> None:

@@ -42,6 +42,7 @@ def test_every_setting_has_the_default_of_the_contract() -> None:
     assert settings.redis_url == settings.celery_broker_url == "redis://localhost:6379/0"
     assert settings.firebase_root == "services"
     assert settings.profit_base_path == Path("data/performance/profits")
+    assert settings.publisher_spool_path == Path("data/publisher")
     assert settings.profit_report_kind == "increment"
     assert settings.profit_decimals == 2
     assert settings.stores("ANY")
