@@ -9,17 +9,15 @@ A slot that is not stored yet is open, and has a time at which somebody must loo
 lease, if nobody comes back from it. So a task that was lost, wherever, delays its slot and no more.
 """
 
-import hashlib
 import json
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-import redis
-
+from app import newest_scripts
 from app.channels import FAILED_STORES, KEY_PREFIX
 from app.messages import Update
 from app.redis_client import connect, reaching
@@ -42,180 +40,6 @@ SLOT_KEPT_SECONDS = 8 * 86_400
 
 FAILED_KEPT = 1_000
 """How many stores that failed for good are kept, the newest."""
-
-# In all scripts KEYS[1] is the sorted set of open slots, by the time (ms) at which to look, and the
-# other KEYS are slots. A holder is "<task>/<execution>", and "<task>/" while the task waits for
-# its retry: no other task may take the slot then, but any execution of this one.
-_COMMON = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local open = KEYS[1]
-local function read(slot)
-  local v = redis.call('HMGET', slot, 'rev', 'value', 'tag', 'stored', 'stored_tag',
-                       'holder', 'until', 'again', 'doubt')
-  return {rev = v[1] or '0', value = v[2] or '', tag = v[3] or '', stored = v[4] or '0',
-          stored_tag = v[5] or '', holder = v[6] or '', till = tonumber(v[7] or '0'),
-          again = v[8], doubt = tonumber(v[9] or '0')}
-end
-local function set_newest(slot, s, rev, value, tag)
-  redis.call('HSET', slot, 'rev', rev, 'value', value, 'tag', tag)
-  s.rev, s.value, s.tag = rev, value, tag
-end
-local function is_done(s)
-  return not s.again and (s.doubt == 0 or now < s.doubt)
-         and (tonumber(s.stored) >= tonumber(s.rev) or (s.tag ~= '' and s.tag == s.stored_tag))
-end
-local function take(slot, s, holder, lease)
-  -- From here on nobody knows which of two values is stored, until the write is confirmed.
-  redis.call('HSET', slot, 'holder', holder, 'until', now + lease)
-  redis.call('HDEL', slot, 'again', 'stored_tag')
-  if s.doubt ~= 0 and now >= s.doubt then
-    redis.call('HDEL', slot, 'doubt')
-  end
-  redis.call('ZADD', open, now + lease, slot)
-  return {'write', s.rev, s.value, s.tag}
-end
-local function close(slot, s)
-  redis.call('HDEL', slot, 'holder', 'until')
-  if s.doubt ~= 0 then
-    redis.call('ZADD', open, s.doubt, slot)
-  else
-    redis.call('ZREM', open, slot)
-  end
-  return {'done'}
-end
-"""
-
-# KEYS[2]: the last revision, then slots. ARGV: keep s, grace ms, then per slot: value, tag
-_ANNOUNCE = (
-    _COMMON
-    + """
-local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-local next = math.max(last + 1, time[1] * 1000000 + time[2])
-redis.call('SET', KEYS[2], string.format('%d', next))
-local answers = {}
-for i = 3, #KEYS do
-  local slot, s = KEYS[i], read(KEYS[i])
-  -- A direct call may have brought a time that is ahead of ours.
-  local rev = string.format('%d', math.max(next, tonumber(s.rev) + 1))
-  set_newest(slot, s, rev, ARGV[2 * i - 3], ARGV[2 * i - 2])
-  redis.call('EXPIRE', slot, ARGV[1])
-  local held = s.till > now
-  if not held and is_done(s) then
-    close(slot, s)
-    rev = '0'
-  elseif not held then
-    redis.call('ZADD', open, now + tonumber(ARGV[2]), slot)
-  end
-  answers[i - 2] = rev
-end
-return answers
-"""
-)
-
-# ARGV: holder, lease ms, keep s, resumed, then per slot: rev, value, tag
-_OFFER = (
-    _COMMON
-    + """
-local holder, lease, keep, resumed = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
-local task = string.match(holder, '^(.*)/')
-local answers = {}
-for i = 2, #KEYS do
-  local slot, s = KEYS[i], read(KEYS[i])
-  local rev, value, tag = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
-  local offered, known = tonumber(rev), tonumber(s.rev)
-  if offered == known and value ~= s.value and not resumed then
-    rev = string.format('%d', known + 1)
-    offered = known + 1
-  end
-  if offered > known then
-    set_newest(slot, s, rev, value, tag)
-  end
-  redis.call('EXPIRE', slot, keep)
-  if s.till > now and s.holder ~= task .. '/' then
-    local mine = string.match(s.holder, '^(.*)/') == task
-    answers[i - 1] = {mine and 'mine' or 'held', tostring(s.till - now)}
-  elseif is_done(s) then
-    answers[i - 1] = close(slot, s)
-  else
-    answers[i - 1] = take(slot, s, holder, lease)
-  end
-end
-return answers
-"""
-)
-
-# ARGV: holder, lease ms, then per slot: rev, tag, and whether they were written or refused
-_CONFIRM = (
-    _COMMON
-    + """
-local holder, lease = ARGV[1], tonumber(ARGV[2])
-local answers = {}
-for i = 2, #KEYS do
-  local slot, s = KEYS[i], read(KEYS[i])
-  local rev, tag, refused = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1] == 'refused'
-  if s.holder ~= holder and s.till > now then
-    -- Our lease ran out, and this write may have landed over the new holder's.
-    redis.call('HSET', slot, 'again', '1')
-    answers[i - 1] = {'done'}
-  elseif s.holder ~= holder then
-    answers[i - 1] = take(slot, s, holder, lease)
-  elseif refused and not s.again and tonumber(s.rev) <= tonumber(rev) then
-    answers[i - 1] = close(slot, s)
-  elseif refused then
-    answers[i - 1] = take(slot, s, holder, lease)
-  else
-    redis.call('HSET', slot, 'stored', rev, 'stored_tag', tag)
-    s.stored, s.stored_tag = rev, tag
-    answers[i - 1] = is_done(s) and close(slot, s) or take(slot, s, holder, lease)
-  end
-end
-return answers
-"""
-)
-
-# ARGV: holder; keep or give; ms: for which the task keeps the slots; ms after which a
-# write that was perhaps under way can land no more (0: there is none)
-_LET_GO = (
-    _COMMON
-    + """
-local holder, what, keep, doubt = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-for i = 2, #KEYS do
-  local slot, s = KEYS[i], read(KEYS[i])
-  if doubt ~= 0 then
-    s.doubt = now + doubt
-    redis.call('HSET', slot, 'doubt', s.doubt)
-  end
-  if s.holder ~= holder then
-    -- It is somebody else's by now.
-  elseif what == 'keep' then
-    redis.call('HSET', slot, 'holder', string.match(holder, '^(.*)/') .. '/', 'until', now + keep)
-    redis.call('ZADD', open, now + keep, slot)
-  else
-    redis.call('HDEL', slot, 'holder', 'until')
-    redis.call('ZADD', open, now, slot)
-  end
-end
-"""
-)
-
-# ARGV: how many at the most, grace ms
-_OVERDUE = (
-    _COMMON
-    + """
-local answers = {}
-for _, slot in ipairs(redis.call('ZRANGEBYSCORE', open, '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  local s = read(slot)
-  if s.value == '' then
-    redis.call('ZREM', open, slot)
-  else
-    redis.call('ZADD', open, now + tonumber(ARGV[2]), slot)
-    answers[#answers + 1] = {slot, s.rev, s.value}
-  end
-end
-return answers
-"""
-)
 
 
 class Standing(IntEnum):
@@ -261,11 +85,11 @@ class NewestRegister:
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = connect(url)
-        self._offer = self._client.register_script(_OFFER)
-        self._confirm = self._client.register_script(_CONFIRM)
-        self._let_go = self._client.register_script(_LET_GO)
-        self._announce = self._client.register_script(_ANNOUNCE)
-        self._overdue = self._client.register_script(_OVERDUE)
+        self._offer = self._client.register_script(newest_scripts.OFFER)
+        self._confirm = self._client.register_script(newest_scripts.CONFIRM)
+        self._let_go = self._client.register_script(newest_scripts.LET_GO)
+        self._announce = self._client.register_script(newest_scripts.ANNOUNCE)
+        self._overdue = self._client.register_script(newest_scripts.OVERDUE)
 
     @staticmethod
     def holder(task: str) -> str:
@@ -387,39 +211,6 @@ class NewestRegister:
         with reaching(self._url):
             answers = script(keys=[_OPEN, *map(_slot, updates)], args=arguments)
         return [_answer(update, *found) for update, found in zip(updates, answers, strict=True)]
-
-
-def read_failed(url: str) -> list[dict[str, Any]]:
-    """The stores that failed for good, newest first, each with an `id` that stays.
-
-    Raises:
-        RetryLater: Redis cannot be reached.
-    """
-    with reaching(url), connect(url) as client:
-        return [_failed(entry) for entry in _failed_entries(client)]
-
-
-def remove_failed(url: str, ids: Collection[str]) -> None:
-    """Strike stores off the list of those that failed; an id that is not there is nothing to do.
-
-    Raises:
-        RetryLater: Redis cannot be reached; perhaps some are struck off.
-    """
-    with reaching(url), connect(url) as client:
-        # By content: others may be added at any moment, so that no place in the list stays.
-        for entry in _failed_entries(client):
-            if _failed(entry)["id"] in ids:
-                client.lrem(FAILED_STORES, 0, entry.decode())
-
-
-def _failed_entries(client: redis.Redis) -> list[bytes]:
-    found: Any = client.lrange(FAILED_STORES, 0, -1)
-    return list(found)
-
-
-def _failed(entry: bytes) -> dict[str, Any]:
-    # Entries were kept without an id once.
-    return {"id": hashlib.sha256(entry).hexdigest()[:8]} | dict(json.loads(entry))
 
 
 def _answer(update: Update, status: bytes, *rest: bytes) -> Answer:

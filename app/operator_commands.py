@@ -14,6 +14,7 @@ from typing import Any
 from app.audit import LEDGER, Auditor, Difference, Findings
 from app.book import Figures
 from app.errors import RejectMessage
+from app.failed_stores import read_failed, remove_failed
 from app.firebase_client import firebase_of_this_process
 from app.messages import (
     Update,
@@ -23,7 +24,7 @@ from app.messages import (
     stored_symbol,
     to_microseconds,
 )
-from app.newest import NewestRegister, Offer, read_failed, remove_failed
+from app.newest import NewestRegister, Offer
 from app.rejects import Kept, act, print_json, print_lines
 from app.settings import Settings
 from app.storing import store_newest

@@ -242,21 +242,3 @@ def test_a_failed_store_does_not_step_back_over_a_newer_value(system: System) ->
     ]
     assert totals == [3]
     assert listed(system, "failed-stores") == []
-
-
-def test_failures_kept_without_an_id_can_be_read_and_cleared(system: System) -> None:
-    old = {"at": now_text(), "symbol": "SOFI", "key": "performance", "value": {"total": "much"}}
-    for name in ("SOFI", "HOOD"):
-        system.redis.lpush(FAILED, json.dumps(old | {"symbol": name, "reason": "no performance"}))
-    hood, sofi = listed(system, "failed-stores")
-    assert hood["symbol"] == "HOOD"
-    assert sofi in listed(system, "failed-stores")
-    shown = command(system, "failed-stores", "show", sofi["id"])
-    assert shown.returncode == 0
-    assert "SOFI performance  no performance" in shown.stdout
-    done = command(system, "failed-stores", "resend", sofi["id"])
-    assert done.returncode == 1
-    assert "not a performance" in done.stderr
-    assert command(system, "failed-stores", "clear", hood["id"]).returncode == 0
-    assert listed(system, "failed-stores") == [sofi]
-    assert command(system, "failed-stores", "clear", hood["id"]).returncode == 1

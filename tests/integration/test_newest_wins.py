@@ -10,9 +10,10 @@ import pytest
 import redis
 
 from app.errors import RetryLater
+from app.failed_stores import read_failed
 from app.firebase_client import FirebaseClient
 from app.messages import Update
-from app.newest import LEASE_SECONDS, NewestRegister, Offer, Standing, read_failed
+from app.newest import LEASE_SECONDS, NewestRegister, Offer, Standing
 from app.settings import Settings, load_settings
 from app.storing import MOST_LOOKS, Unfinished, store_newest
 from tests.system import Firebase

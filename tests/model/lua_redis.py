@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import redis
 from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-from app import newest
+from app import newest, newest_scripts
 from app.newest import LEASE_SECONDS, NewestRegister
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -36,11 +36,11 @@ AT_FIRST: Held = ((_REVISION, (("", "8000000000000000"),)),)
 """A last revision ahead of every clock, so that revisions here and in a real Redis are the same."""
 
 SCRIPTS: Mapping[str, str] = {
-    "announce": newest._ANNOUNCE,
-    "overdue": newest._OVERDUE,
-    "offer": newest._OFFER,
-    "confirm": newest._CONFIRM,
-    "let_go": newest._LET_GO,
+    "announce": newest_scripts.ANNOUNCE,
+    "overdue": newest_scripts.OVERDUE,
+    "offer": newest_scripts.OFFER,
+    "confirm": newest_scripts.CONFIRM,
+    "let_go": newest_scripts.LET_GO,
 }
 
 
