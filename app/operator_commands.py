@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.audit import LEDGER, Auditor, Difference, Findings
+from app.audit import Auditor, Findings
 from app.book import Figures
+from app.comparison import LEDGER, Difference
 from app.errors import RejectMessage
 from app.failed_stores import read_failed, remove_failed
 from app.firebase_client import firebase_of_this_process

@@ -17,7 +17,8 @@ import redis
 from app.channels import updates_channel
 from app.errors import RejectMessage, StopProgram
 from app.journal import append
-from app.ledger import Rejected, delete_rejected, read_rejected
+from app.ledger import Rejected
+from app.ledger_reader import delete_rejected, read_rejected
 from app.messages import read_update
 from app.redis_client import connect, reaching
 from app.settings import Settings

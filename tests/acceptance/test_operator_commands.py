@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.dev.processes import free_port
-from app.ledger import delete_rejected, read_rejected
+from app.ledger_reader import delete_rejected, read_rejected
 from tests.system import System, envelope, now_text, report, wait_until
 
 FAILED = "profit-bridge:failed-stores"

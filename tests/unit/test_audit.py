@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.audit import Difference, compare, contradictions, differences
 from app.book import DayBook, Figures
+from app.comparison import Difference, compare, contradictions, differences
 from app.messages import ProfitReport, ReportKind
 
 AT = "2025-05-15T13:32:56.582434+00:00"
