@@ -20,6 +20,8 @@ broker_connection_timeout = 5
 # A worker outlives any outage of Redis.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# Also one that is full: what Redis answers then is an error of the channel, and would end a worker.
+broker_channel_error_retry = True
 
 # An enqueuer is the bridge, which has somewhere to keep what it cannot enqueue: fail soon.
 task_publish_retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}

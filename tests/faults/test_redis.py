@@ -149,8 +149,7 @@ def test_client_killed_in_mid_task(system: System, record: Record) -> None:
 
 def test_memory_full(system: System, record: Record) -> None:
     """A full Redis refuses the journal too: the bots keep their reports meanwhile."""
-    system.start_bridge()
-    system.start_worker()
+    bridge, worker = system.start_bridge(), system.start_worker()
     with Trading(system) as trading:
         trade_on(trading)
         system.redis.config_set("maxmemory", 1)
@@ -160,6 +159,7 @@ def test_memory_full(system: System, record: Record) -> None:
         system.redis.config_set("maxmemory", 0)
         trade_on(trading)
     verdict = settle(system, trading.sums, trading.sent, within=60)
+    assert (bridge.exit_code, worker.exit_code) == (None, None)
     record("Redis memory full under noeviction", 1, verdict)
 
 
