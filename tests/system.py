@@ -227,6 +227,13 @@ class System:
         """PUBLISH as redis-cli does; how many listened."""
         return int(self.redis.publish(channel, message))
 
+    def is_heard(self) -> bool:
+        """Publish a report of 1.0 for SOFI; whether the bridge was there to hear it."""
+        try:
+            return self.publish(envelope(report("SOFI", 1))) >= 1
+        except redis.RedisError:
+            return False
+
     def report(self, symbol: str = "SOFI", total: Any = 1.0, **fields: Any) -> dict[str, Any]:
         data = report(symbol, total, **fields)
         assert self.publish(envelope(data)) >= 1

@@ -2,8 +2,6 @@
 
 import signal
 
-import redis
-
 from tests.system import System, envelope, report, wait_until
 
 
@@ -81,11 +79,5 @@ def test_a_subscriber_that_redis_cuts_off_comes_back(system: System) -> None:
     system.start_bridge()
     system.redis.client_kill_filter(_type="pubsub")
 
-    def heard() -> bool:
-        try:
-            return system.publish(envelope(report("SOFI", 1))) >= 1
-        except redis.RedisError:
-            return False
-
-    wait_until(heard, "subscription")
+    wait_until(system.is_heard, "subscription")
     wait_until(lambda: total(system) == 1, "the report")

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import redis
 
 from app.publisher import RedisPublisher
 from tests.system import System, envelope, report, wait_until
@@ -152,13 +151,7 @@ def test_redis_killed_and_restarted_is_resubscribed(system: System) -> None:
     system.redis_server.wait(5)
     system.restart_redis()
 
-    def heard() -> bool:
-        try:
-            return system.publish(envelope(report("SOFI", 1))) >= 1
-        except redis.RedisError:
-            return False
-
-    wait_until(heard, "subscription")
+    wait_until(system.is_heard, "subscription")
     wait_until(lambda: total(system) == 2, "the report after")
     wait_until(
         lambda: system.firebase.get("services/SOFI/performance/total") == 2, "Firebase after it"

@@ -1,25 +1,14 @@
 """The table that the fault suite ends with: what was done to the system, and what came of it."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.faults.load import Verdict
-from tests.system import System
 
 Record = Callable[..., None]
 _COLUMNS = ("fault", "injections", "reports sent", "wrong sums", "stale symbols", "healed in s")
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
-    system = System(tmp_path)
-    try:
-        yield system
-    finally:
-        system.close()
 
 
 @pytest.fixture
