@@ -9,7 +9,7 @@ broker_transport_options = {
     "socket_timeout": 5,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
-    # A dead connection is noticed within this and the timeout: 10 s, on a busy machine 20.
+    # A dead connection is noticed within this and the timeout.
     "health_check_interval": 5,
     # A task of a worker that is gone is given out again after this. Minutes, because the largest
     # retry pause is seconds: a pause beyond it would be given out twice.
