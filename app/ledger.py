@@ -64,7 +64,7 @@ _INSERT = (
 )
 SELECT = "SELECT symbol, sender, at, total, unrealized, realized, converted FROM report "
 # Split at the unit, so that no day, however absurd, overflows SQLite's 64-bit sums.
-INCREMENTS = """
+_INCREMENTS = """
 SELECT symbol,
        SUM(total / 1000000), SUM(total % 1000000),
        SUM(unrealized / 1000000), SUM(unrealized % 1000000),
@@ -232,23 +232,13 @@ class Ledger:
 
     def day_book(self, day: int, kind: ReportKind) -> DayBook:
         """The figures of a day as far as they have been published."""
-        figures = {
-            symbol: Figures(*amounts)
-            for symbol, *amounts in self._rows.execute(
-                "SELECT symbol, total, unrealized, realized, converted, at "
-                "FROM opening WHERE day = ?",
-                (day,),
-            )
-        }
-        book = DayBook(kind, figures)
+        book = DayBook(kind, opening_of(self._rows, day))
         span = (day * DAY, (day + 1) * DAY, self.published)
         if kind == "snapshot":
             for symbol, *amounts, at in self._rows.execute(SNAPSHOTS, span):
                 book.apply(ProfitReport(symbol, "", at, *amounts))
             return book
-        for symbol, *halves, at in self._rows.execute(INCREMENTS, span):
-            amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
-            added = Figures._make((*amounts, at))
+        for symbol, added in summed(self._rows, day, self.published).items():
             book.symbols[symbol] = book.symbols.get(symbol, NOTHING).plus(added)
             book.account = book.account.plus(added)
         return book
@@ -281,6 +271,30 @@ class Ledger:
         # A failed COMMIT may have ended the transaction already.
         with suppress(sqlite3.Error):
             self._rows.execute("ROLLBACK")
+
+
+def opening_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
+    """The figures that a daily file had before us, with the account as `aggregate`."""
+    found = rows.execute(
+        "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
+        (day,),
+    )
+    return {symbol: Figures(*figures) for symbol, *figures in found}
+
+
+def summed(rows: sqlite3.Connection, day: int, up_to: int) -> dict[str, Figures]:
+    """The sums of a day's increments by symbol, without the opening.
+
+    Args:
+        rows: of the ledger.
+        day: counted from 1970-01-01.
+        up_to: the number of the last report that counts.
+    """
+    sums = {}
+    for symbol, *halves, at in rows.execute(_INCREMENTS, (day * DAY, (day + 1) * DAY, up_to)):
+        amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
+        sums[symbol] = Figures._make((*amounts, at))
+    return sums
 
 
 def _exclusive(folder: Path) -> IO[bytes]:

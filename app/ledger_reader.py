@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.amounts import MILLIONTHS
 from app.book import Figures
 from app.channels import AGGREGATE
 from app.errors import StopProgram
-from app.ledger import FILE_NAME, INCREMENTS, LOCK_NAME, SELECT, SNAPSHOTS, Rejected
+from app.ledger import FILE_NAME, LOCK_NAME, SELECT, SNAPSHOTS, Rejected, opening_of, summed
 from app.messages import DAY, ProfitReport, ReportKind, day_of
 
 
@@ -47,11 +46,7 @@ class LedgerReader:
 
     def opening(self, day: int) -> dict[str, Figures]:
         """The figures that a daily file had before us, with the account as `aggregate`."""
-        rows = self._rows.execute(
-            "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
-            (day,),
-        )
-        return {symbol: Figures(*figures) for symbol, *figures in rows}
+        return opening_of(self._rows, day)
 
     def last_id(self) -> int:
         """The number of the newest report; 0 if there is none."""
@@ -69,15 +64,11 @@ class LedgerReader:
 
     def sums(self, day: int, kind: ReportKind) -> dict[str, Figures]:
         """The figures of a day's symbols without the opening, as SQLite makes them of the rows."""
+        if kind == "increment":
+            return summed(self._rows, day, self.last_id())
         span = (day * DAY, (day + 1) * DAY, self.last_id())
-        if kind == "snapshot":
-            rows = self._rows.execute(SNAPSHOTS, span)
-            return {symbol: Figures(*figures) for symbol, *figures in rows}
-        sums = {}
-        for symbol, *halves, at in self._rows.execute(INCREMENTS, span):
-            amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
-            sums[symbol] = Figures._make((*amounts, at))
-        return sums
+        rows = self._rows.execute(SNAPSHOTS, span)
+        return {symbol: Figures(*figures) for symbol, *figures in rows}
 
     def newest_days(self, oldest: int) -> dict[str, int]:
         """The newest day of each symbol, and of the account, from the day `oldest` on."""
