@@ -32,15 +32,14 @@ def _bridge(settings: Settings) -> int:
     from app.subscriber import Subscriber
     from tasks.queue import CeleryQueue
 
-    client = connect(settings.redis_url)
     return _serve(
         Bridge(
             settings,
             subscriber=Subscriber(settings.redis_url, [PROFIT_REPORT], [TICKER_UPDATES + "*"]),
-            journal=Journal(client),
+            journal=Journal(connect(settings.redis_url)),
             ledger=Ledger(settings.profit_base_path),
             files=DailyFiles(settings.profit_base_path),
-            republisher=Republisher(client),
+            republisher=Republisher(settings.redis_url),
             handover=Handover(CeleryQueue(settings), NewestRegister(settings.redis_url)),
         )
     )

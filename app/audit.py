@@ -300,9 +300,11 @@ class Auditor:
                 raise StopProgram(f"{self._path} cannot be moved: {error.strerror}") from None
             files = DailyFiles(self._base)
             files.update(
-                (self._day, symbol, figures.shown(self._settings.profit_decimals))
-                for symbol, figures in day.book.items()
-                if figures != NOTHING
+                {
+                    (self._day, symbol): figures.shown(self._settings.profit_decimals)
+                    for symbol, figures in day.book.items()
+                    if figures != NOTHING
+                }
             )
             files.start()
             if not files.close(_FILE_WITHIN):

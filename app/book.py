@@ -77,16 +77,20 @@ class DayBook:
 
     def apply(self, report: ProfitReport) -> Figures:
         """Count one report; the new figures of its symbol."""
-        old = self.symbols.get(report.symbol, NOTHING)
-        reported = Figures(
-            report.total, report.unrealized, report.realized, report.converted, report.at
-        )
+        symbol, _, at, total, unrealized, realized, converted = report
+        old = self.symbols.get(symbol, NOTHING)
         if self._replaces:
-            new = old if old.at > report.at else reported
+            new = old if old.at > at else Figures(total, unrealized, realized, converted, at)
+            self.account = self.account.minus(old).plus(new)
         else:
-            new = old.plus(reported)
-        self.symbols[report.symbol] = new
-        self.account = self.account.minus(old).plus(new)
+            # `plus` twice, written out: this runs for every report.
+            t, u, r, c, last = old
+            last = at if at > last else last
+            new = Figures(t + total, u + unrealized, r + realized, c + converted, last)
+            t, u, r, c, last = self.account
+            last = at if at > last else last
+            self.account = Figures(t + total, u + unrealized, r + realized, c + converted, last)
+        self.symbols[symbol] = new
         return new
 
     def items(self) -> Iterator[tuple[str, Figures]]:

@@ -79,7 +79,7 @@ class Bookkeeper:
         now = self._clock()
         self._turn_page(day_of(now))
         try:
-            known = self._open_days_of(report for report, _ in batch.accepted)
+            known = self._open_days_of([report for report, _ in batch.accepted])
             outcomes = self._ledger.record(
                 batch.accepted, batch.rejected, batch.journal_position, to_text(now)
             )

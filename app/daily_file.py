@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,10 @@ class DailyFiles:
         """Begin to write."""
         self._thread.start()
 
-    def update(self, changes: Iterable[tuple[int, str, str]]) -> None:
-        """Take in (day, symbol, fields as JSON text) of one batch, all or none of it in a file."""
+    def update(self, changes: Mapping[tuple[int, str], str]) -> None:
+        """Take in the fields, as JSON text, by day and symbol of one batch, together."""
         with self._lock:
-            for day, symbol, fields in changes:
+            for (day, symbol), fields in changes.items():
                 self._shown.setdefault(day, {})[symbol] = fields
                 self._dirty.add(day)
         self._wake.set()
