@@ -74,12 +74,4 @@ def from_shown(number: float) -> int:
 
 def shown(millionths: int, decimals: int) -> float:
     """The amount rounded half to even to `decimals` places, as the number that JSON shows."""
-    step: int = 10 ** (6 - decimals)
-    rounded, rest = divmod(millionths, step)
-    if rest:
-        # For every report eight amounts are shown: this is round() at a third of its price.
-        rest += rest
-        if rest > step or (rest == step and rounded & 1):
-            rounded += 1
-    scale: int = 10**decimals
-    return rounded / scale
+    return round(millionths, decimals - 6) / MILLIONTHS

@@ -130,7 +130,7 @@ class _Day:
         self.reports += 1
 
     def _record(self, figures: Figures) -> Record:
-        shown: Record = msgspec.json.decode("{" + figures.shown(self._decimals) + "}")
+        shown: Record = msgspec.json.decode(figures.shown(self._decimals))
         return shown
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from app.amounts import shown
+import msgspec
+
+from app.amounts import MILLIONTHS, shown
 from app.channels import AGGREGATE
 from app.messages import ProfitReport, ReportKind, day_of, to_text
 
@@ -37,19 +39,41 @@ class Figures(NamedTuple):
             self.at,
         )
 
-    def shown(self, decimals: int) -> str:
-        """The five fields that other programs read, as the inside of a JSON object.
-
-        Written by hand because it is needed for every report; the numbers are what JSON writes.
-        """
-        return (
-            f'"total": {shown(self.total, decimals)!r}, '
-            f'"unrealized": {shown(self.unrealized, decimals)!r}, '
-            f'"realized": {shown(self.realized, decimals)!r}, '
-            f'"converted": {shown(self.converted, decimals)!r}, '
-            f'"timestamp": "{to_text(self.at)}"'
+    def shown(self, decimals: int) -> bytes:
+        """The five fields that other programs read, as JSON, with amounts of `decimals` places."""
+        total, unrealized, realized, converted, at = self
+        step = 10 ** (6 - decimals)
+        if total % step or unrealized % step or realized % step or converted % step:
+            return _encode(
+                _Shown(
+                    shown(total, decimals),
+                    shown(unrealized, decimals),
+                    shown(realized, decimals),
+                    shown(converted, decimals),
+                    to_text(at),
+                )
+            )
+        # There is nothing to round, as in most reports: a third of the time.
+        return _encode(
+            _Shown(
+                total / MILLIONTHS,
+                unrealized / MILLIONTHS,
+                realized / MILLIONTHS,
+                converted / MILLIONTHS,
+                to_text(at),
+            )
         )
 
+
+class _Shown(msgspec.Struct, gc=False):
+    total: float
+    unrealized: float
+    realized: float
+    converted: float
+    timestamp: str
+
+
+_encode = msgspec.json.Encoder().encode
 
 NOTHING = Figures()
 

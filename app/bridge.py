@@ -38,6 +38,9 @@ WAIT_SECONDS = 0.25
 JOURNAL_CHECK_SECONDS = 1.0
 """How often the journal is read without a message that says that there is something in it."""
 
+PRUNED_PER_SECOND = 1000
+"""Reports of days that are no longer kept: dropped little by little, so that nothing waits."""
+
 _RETRY_PAUSE = 0.5
 _STOP_SEEN_WITHIN = 0.05
 _FINISH_WITHIN = 1.0
@@ -90,9 +93,9 @@ class Bridge:
         self._stopping = False
         # How a message of our own publisher ends: no need to read it to know where it is, too.
         self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
-        self._to_publish: list[tuple[str, str]] = []
+        self._to_publish: list[tuple[str, bytes]] = []
         self._subscriptions_seen = 0
-        self._journal_due = self._reconcile_due = 0.0
+        self._journal_due = self._prune_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
         """Finish what was received, and return from `run`. May be called by a signal handler."""
@@ -142,7 +145,11 @@ class Bridge:
             self._count_journal(now)
         if not received:
             self._ledger.sync_published()
-        if time.monotonic() >= self._reconcile_due:
+        now_monotonic = time.monotonic()
+        if now_monotonic >= self._prune_due:
+            self._prune_due = now_monotonic + 1
+            self._books.prune(self._settings.ledger_days_kept, PRUNED_PER_SECOND)
+        if now_monotonic >= self._reconcile_due:
             self._reconcile()
         return len(received)
 
@@ -215,8 +222,8 @@ class Bridge:
     def _tell(self, changes: Sequence[Change]) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""
         decimals = self._settings.profit_decimals
-        shown: dict[tuple[int, str], str] = {}
-        newest: dict[str, str] = {}
+        shown: dict[tuple[int, str], bytes] = {}
+        newest: dict[str, bytes] = {}
         for day, symbol, figures, is_newest in changes:
             fields = shown[day, symbol] = figures.shown(decimals)
             if is_newest:
@@ -226,7 +233,7 @@ class Bridge:
         self._publish()
         self._hand_over(performance_values(newest.items()))
 
-    def _shown(self, changes: Iterable[Change]) -> dict[tuple[int, str], str]:
+    def _shown(self, changes: Iterable[Change]) -> dict[tuple[int, str], bytes]:
         decimals = self._settings.profit_decimals
         return {(day, symbol): figures.shown(decimals) for day, symbol, figures, _ in changes}
 

@@ -215,6 +215,25 @@ class Ledger:
         self._rows.execute("INSERT OR REPLACE INTO day VALUES (?, ?)", (day, kind))
         return kind
 
+    def prune(self, before: int, limit: int) -> int:
+        """Drop up to `limit` reports of days before `before`, and what else is known of these days.
+
+        Returns:
+            How many reports it was: less than `limit` when there are no more. The file does not
+            become smaller, but takes what comes in their place.
+
+        Raises:
+            sqlite3.Error: the disk took nothing.
+        """
+        dropped = self._rows.execute(
+            "DELETE FROM report WHERE id IN (SELECT id FROM report WHERE at < ? LIMIT ?)",
+            (before * DAY, limit),
+        ).rowcount
+        if 0 < dropped < limit:
+            self._rows.execute("DELETE FROM opening WHERE day < ?", (before,))
+            self._rows.execute("DELETE FROM day WHERE day < ?", (before,))
+        return dropped
+
     def is_empty(self, day: int) -> bool:
         """Whether there is neither a report nor an opening balance for the day."""
         return not self._rows.execute(

@@ -36,6 +36,6 @@ def new_values(received: Iterable[Received]) -> tuple[list[NewValue], list[Refus
     return values, refused
 
 
-def performance_values(shown: Iterable[tuple[str, str]]) -> list[NewValue]:
-    """The values for symbols given with their five fields, as the inside of a JSON object."""
-    return [NewValue(symbol, "performance", f"{{{fields}}}") for symbol, fields in shown]
+def performance_values(shown: Iterable[tuple[str, bytes]]) -> list[NewValue]:
+    """The values for symbols given with their five fields as JSON."""
+    return [NewValue(symbol, "performance", fields) for symbol, fields in shown]
