@@ -33,6 +33,8 @@ class Spread:
 
     def text(self, form: str = ",.0f") -> str:
         """For a table: the median, and least to most."""
+        if self.runs == 1:
+            return f"{self.median:{form}}"
         return f"{self.median:{form}} ({self.least:{form}} to {self.most:{form}})"
 
     def as_json(self) -> dict[str, float]:

@@ -11,25 +11,16 @@ held against what was sent.
 import argparse
 import dataclasses
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.dev.processes import Process, wait_until
-from benchmarks.load import (
-    Load,
-    Sender,
-    build,
-    chunks_of,
-    journaled,
-    published,
-)
+from app.dev.processes import wait_until
 from benchmarks.results import Goal, Spread, save, table
-from benchmarks.stage import PATIENCE, Stage, Used, staged, wait_for
+from benchmarks.shot import Shot, Volley, volley
+from benchmarks.stage import PATIENCE, staged, wait_for
 from benchmarks.watching import (
-    Announcement,
     daily_figures,
     differing,
     wait_until_handed_over,
@@ -43,10 +34,6 @@ TODAYS_REPORTS = {10: 1_500, 50: 1_000, 100: 800, 1_000: 200, 10_000: 30}
 """Fewer, so that a run ends in seconds: it is as slow with the first report as with the last."""
 
 TASKS_REPORTS = 300
-WARM_UP = 20
-WARM_UP_SECONDS = 1.0
-"""A few reports, one by one, until every process of the worker has stored something."""
-
 _LONGEST = 180.0
 
 
@@ -73,55 +60,6 @@ class Run:
         return self.reports / self.seconds
 
 
-@dataclass
-class Volley:
-    """A load, packed to be sent; the first few reports are there to warm up."""
-
-    load: Load
-    first: list[bytes]
-    chunks: list[bytes]
-    count: int
-    """Of reports, without the first few."""
-
-
-def volley(count: int, symbols: int, *, journal: bool = False) -> Volley:
-    """Build and pack a load."""
-    load = build(WARM_UP + count, symbols, journaled=journal)
-    packed = list(map(journaled if journal else published, load.messages))
-    return Volley(load, packed[:WARM_UP], list(chunks_of(packed[WARM_UP:])), count)
-
-
-class Shot:
-    """A volley on its way, and the clock since."""
-
-    def __init__(self, stage: Stage, what: Volley, programs: Mapping[str, Process]) -> None:
-        self._sender = Sender(stage.url)
-        for command in what.first:
-            self._sender.send_all([command], 1)
-            time.sleep(WARM_UP_SECONDS / WARM_UP)
-        time.sleep(WARM_UP_SECONDS / 2)
-        self._used = Used(programs)
-        self._announcement = Announcement(stage.url)
-        self._begin = time.monotonic()
-        self._sender.send_all(what.chunks, what.count)
-
-    def seconds(self) -> float:
-        """Since the first PUBLISH."""
-        return time.monotonic() - self._begin
-
-    def wait_until_published(self, run: Run) -> None:
-        """Wait for the message that the last report leads to."""
-        self._announcement.wait(_LONGEST)
-        run.published = self.seconds()
-
-    def done(self, run: Run) -> None:
-        """All that is to be timed is done."""
-        run.seconds = self.seconds()
-        run.cpu = self._used.so_far()
-        self._announcement.close()
-        self._sender.close()
-
-
 def run_floor(what: Volley, run: Run, *, module: str = "floor") -> None:
     """Subscribe, decode, publish twice; nothing else."""
     with staged() as stage:
@@ -131,8 +69,9 @@ def run_floor(what: Volley, run: Run, *, module: str = "floor") -> None:
             "redis": stage.redis_server,
         }
         shot = Shot(stage, what, programs)
-        shot.wait_until_published(run)
-        shot.done(run)
+        shot.fire()
+        run.published = shot.wait_until_published(_LONGEST)
+        run.seconds, run.cpu = shot.end()
 
 
 def run_bare_floor(what: Volley, run: Run) -> None:
@@ -152,8 +91,9 @@ def run_today(what: Volley, run: Run) -> None:
             "redis": stage.redis_server,
         }
         shot = Shot(stage, what, programs)
-        shot.wait_until_published(run)
-        shot.done(run)
+        shot.fire()
+        run.published = shot.wait_until_published(_LONGEST)
+        run.seconds, run.cpu = shot.end()
 
 
 def todays_file(symbols: int) -> str:
@@ -182,10 +122,11 @@ def run_tasks(what: Volley, run: Run) -> None:
             "firebase": firebase.process,
         }
         shot = Shot(stage, what, programs)
+        shot.fire()
         stores = 2 * len(what.load.messages)
         wait_for(lambda: firebase.control()["commits"] >= stores, _LONGEST, "end of tasks", 0.05)
         run.published = shot.seconds()
-        shot.done(run)
+        run.seconds, run.cpu = shot.end()
 
 
 def run_ours(what: Volley, run: Run) -> None:
@@ -200,10 +141,11 @@ def run_ours(what: Volley, run: Run) -> None:
             "firebase": ours.firebase.process,
         }
         shot = Shot(stage, what, programs)
-        shot.wait_until_published(run)
+        shot.fire()
+        run.published = shot.wait_until_published(_LONGEST)
         wait_until_shown(stage, what.load, _LONGEST)
         wait_until_handed_over(stage, what.load, _LONGEST)
-        shot.done(run)
+        run.seconds, run.cpu = shot.end()
         expected = what.load.figures()
 
         def is_current() -> bool:
