@@ -7,14 +7,11 @@ report was sent, and since the bridge had taken it in and published it.
     python -m benchmarks.burst [--runs 5] [--quick]
 """
 
-import argparse
-import dataclasses
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.channels import AGGREGATE
-from benchmarks.results import Goal, Spread, save, table
+from benchmarks.results import Goal, Spread, conclude, options
 from benchmarks.seen import Observer, Seen
 from benchmarks.shot import Shot, Volley, volley
 from benchmarks.stage import staged, wait_for
@@ -109,33 +106,21 @@ def goals(runs: list[Run]) -> list[Goal]:
 
 def main(arguments: list[str] | None = None) -> list[Goal]:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.burst", description=__doc__)
-    parser.add_argument("--runs", type=int, help="5; with --quick 1")
-    parser.add_argument("--quick", action="store_true", help="fewer reports")
+    parser = options("burst", __doc__, runs=5)
     parser.add_argument("--reports", type=int, help=f"{REPORTS}, or {QUICK_REPORTS}")
-    parser.add_argument("--no-save", action="store_true", help="print only")
     given = parser.parse_args(arguments)
     what = volley(given.reports or (QUICK_REPORTS if given.quick else REPORTS), SYMBOLS)
     runs = []
-    total = given.runs or (1 if given.quick else 5)
-    for number in range(total):
+    for number in range(1 if given.quick else given.runs):
         run = measure(what)
         print(
-            f"{number + 1}/{total} sent in {run.sent:.2f} s, published after {run.published:.2f} s, "
+            f"burst {number + 1}: sent in {run.sent:.2f} s, published after {run.published:.2f} s, "
             f"current in Firebase after {run.current:.2f} s, {run.requests:,} requests, "
             f"{run.kilobytes:,.0f} kB, {len(run.wrong)} wrong",
             flush=True,
         )
         runs.append(run)
-    reached = goals(runs)
-    print(table(("what", "goal", "measured", "met"), [goal.cells() for goal in reached]))
-    if not given.no_save:
-        saved: dict[str, Any] = {
-            "runs": [dataclasses.asdict(run) for run in runs],
-            "goals": [dataclasses.asdict(goal) for goal in reached],
-        }
-        save("burst", saved)
-    return reached
+    return conclude("burst", runs, goals(runs), given)
 
 
 if __name__ == "__main__":

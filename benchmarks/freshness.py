@@ -6,7 +6,6 @@ the first figure that has it is. Reports of the first two seconds warm up and ar
     python -m benchmarks.freshness [--runs 5] [--quick] [--only quiet,middle,heavy] [--ways ours]
 """
 
-import argparse
 import dataclasses
 import random
 import statistics
@@ -16,13 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from app.channels import AGGREGATE
 from app.dev.processes import wait_until
 from app.messages import to_text
 from benchmarks.load import Sender, published
-from benchmarks.results import Goal, Spread, save, table
+from benchmarks.results import Goal, Spread, conclude, options, table
 from benchmarks.seen import Observer, Seen
 from benchmarks.stage import PATIENCE, Firebase, Stage, Used, staged
 
@@ -302,16 +300,12 @@ def goals(runs: Sequence[Run]) -> list[Goal]:
 
 def main(arguments: list[str] | None = None) -> list[Goal]:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.freshness", description=__doc__)
-    parser.add_argument("--runs", type=int, help="5; with --quick 1")
-    parser.add_argument("--quick", action="store_true", help="for half as long")
+    parser = options("freshness", __doc__, runs=5)
     parser.add_argument("--only", default=",".join(TRAFFIC), help=f"of {', '.join(TRAFFIC)}")
     parser.add_argument("--ways", default=",".join(WAYS), help=f"of {', '.join(WAYS)}")
-    parser.add_argument("--no-save", action="store_true", help="print only")
     given = parser.parse_args(arguments)
     runs = []
-    total = given.runs or (1 if given.quick else 5)
-    for number in range(total):
+    for number in range(1 if given.quick else given.runs):
         for name in given.only.split(","):
             traffic = TRAFFIC[name]
             if given.quick:
@@ -322,18 +316,10 @@ def main(arguments: list[str] | None = None) -> list[Goal]:
                 run = Run(way, name, 0)
                 with staged() as stage:
                     WAYS[way](stage, traffic, run)
-                print(f"{number + 1}/{total} {described(run)}", flush=True)
+                print(f"{number + 1} {described(run)}", flush=True)
                 runs.append(run)
     print(summary(runs))
-    reached = goals(runs)
-    print(table(("what", "goal", "measured", "met"), [goal.cells() for goal in reached]))
-    if not given.no_save:
-        saved: dict[str, Any] = {
-            "runs": [dataclasses.asdict(run) for run in runs],
-            "goals": [dataclasses.asdict(goal) for goal in reached],
-        }
-        save("freshness", saved)
-    return reached
+    return conclude("freshness", runs, goals(runs), given)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ other end.
 import random
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from app.channels import JOURNAL, PROFIT_REPORT
@@ -57,18 +57,22 @@ def _shown(cents: Sequence[int], timestamp: str) -> dict[str, float | str]:
     return amounts | {"timestamp": timestamp}
 
 
-def build(count: int, symbols: int, *, journaled: bool = False) -> Load:
+def build(
+    count: int, symbols: int, *, journaled: bool = False, ahead: int = 0, seed: int = 0
+) -> Load:
     """`count` reports of `symbols` symbols in random order, always the same; the last is MARKER's.
 
     Args:
         count: of reports, with the marker's.
         symbols: how many there are beside the marker.
         journaled: the messages say that they are in the journal too.
+        ahead: seconds by which the clock of this machine is to be taken as slow.
+        seed: for another order.
     """
     # Each report has a microsecond of its own; all are of one day, and none is ahead.
-    begin = time.time_ns() // 1000 - count
+    begin = time.time_ns() // 1000 + ahead * 1_000_000 - count
     begin = max(begin, day_of(begin + count) * DAY)
-    chance = random.Random(symbols)
+    chance = random.Random(symbols + seed)
     names = [f"SYM{number:05}" for number in range(symbols)]
     # The first reports name every symbol once, as far as they go.
     order = [names[number] for number in chance.sample(range(symbols), min(symbols, count - 1))]
@@ -128,6 +132,15 @@ def published(message: bytes) -> bytes:
     )
 
 
+def paced(chunks: Sequence[bytes], pause: float) -> Iterator[bytes]:
+    """The chunks, each `pause` seconds after the one before; what is late catches up."""
+    due = time.monotonic()
+    for chunk in chunks:
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield chunk
+        due += pause
+
+
 def journaled(message: bytes, length: int = 10_000_000) -> bytes:
     """The commands that publish a report and write it to the journal, in one transaction."""
     words = [b"XADD", JOURNAL.encode(), b"MAXLEN", b"~", b"%d" % length, b"*", b"message", message]
@@ -144,7 +157,7 @@ class Sender:
         """Reports that exactly one listener has had."""
         self._rest = b""
 
-    def send_all(self, chunks: Sequence[bytes], count: int) -> None:
+    def send_all(self, chunks: Iterable[bytes], count: int) -> None:
         """Send chunks as fast as Redis takes them, and wait for the answers.
 
         Args:
@@ -205,9 +218,3 @@ def connect(url: str) -> socket.socket:
 def chunks_of(commands: Sequence[bytes], size: int = CHUNK) -> Iterator[bytes]:
     """The commands, joined `size` at a time."""
     return (b"".join(commands[i : i + size]) for i in range(0, len(commands), size))
-
-
-def today_left() -> float:
-    """Seconds until the UTC day ends."""
-    now = datetime.now(UTC)
-    return 86_400 - (now.hour * 3600 + now.minute * 60 + now.second)

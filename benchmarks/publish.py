@@ -6,8 +6,6 @@ costs nothing. Batches alternate.
     python -m benchmarks.publish [--runs 20] [--quick]
 """
 
-import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -23,11 +21,11 @@ from app.channels import PROFIT_REPORT
 from app.publisher import RedisPublisher
 from benchmarks.freshness import percentiles
 from benchmarks.load import connect
-from benchmarks.results import Goal, Spread, save, table
+from benchmarks.results import Goal, Spread, conclude, options, table
 from benchmarks.stage import Stage, staged
 
 BATCH = 500
-BATCHES = 20
+QUICK = 5
 _WARM_UP = 100
 
 
@@ -114,27 +112,15 @@ def goals(runs: list[Run]) -> list[Goal]:
 
 def main(arguments: list[str] | None = None) -> list[Goal]:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__)
-    parser.add_argument("--runs", type=int, help=f"alternating batches, {BATCHES}")
-    parser.add_argument("--quick", action="store_true", help="a quarter of them")
-    parser.add_argument("--no-save", action="store_true", help="print only")
-    given = parser.parse_args(arguments)
-    runs = measure(given.runs or (BATCHES // 4 if given.quick else BATCHES))
+    given = options("publish", __doc__, runs=20).parse_args(arguments)
+    runs = measure(QUICK if given.quick else given.runs)
     rows = []
     for way, title in (("ours", "RedisPublisher.publish"), ("plain", "redis-py's publish")):
         beside = [run for run in runs if run.way == way]
         spreads = [Spread.of(getattr(run, part) for run in beside) for part in ("p50", "p99")]
         rows.append((title, *(spread.text(".0f") for spread in spreads)))
     print(table(("way", "p50, µs", "p99, µs"), rows))
-    reached = goals(runs)
-    print(table(("what", "goal", "measured", "met"), [goal.cells() for goal in reached]))
-    if not given.no_save:
-        saved: dict[str, Any] = {
-            "runs": [dataclasses.asdict(run) for run in runs],
-            "goals": [dataclasses.asdict(goal) for goal in reached],
-        }
-        save("publish", saved)
-    return reached
+    return conclude("publish", runs, goals(runs), given)
 
 
 if __name__ == "__main__":

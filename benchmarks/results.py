@@ -1,5 +1,7 @@
 """Numbers of several runs: median and spread, as a table for people and as JSON for pictures."""
 
+import argparse
+import dataclasses
 import json
 import platform
 import statistics
@@ -13,6 +15,7 @@ from typing import Any
 
 from app.dev.redis_server import find_redis_server
 
+GOAL_HEAD = ("what", "goal", "measured", "met")
 FOLDER = Path(__file__).parent / "results"
 
 
@@ -110,3 +113,26 @@ def load(name: str) -> dict[str, Any]:
     """What `save` kept."""
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     return found
+
+
+def options(name: str, description: str | None, runs: int) -> argparse.ArgumentParser:
+    """The options that every script has."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=int, default=runs, help=f"of each way, {runs}")
+    parser.add_argument("--quick", action="store_true", help="once, and less of it")
+    parser.add_argument("--no-save", action="store_true", help="print only")
+    return parser
+
+
+def conclude(name: str, runs: Sequence[Any], goals: Sequence[Goal], given: Any) -> list[Goal]:
+    """Print what was promised and what came of it, and keep it unless told not to."""
+    if goals:
+        print(table(GOAL_HEAD, [goal.cells() for goal in goals]))
+    if not given.no_save:
+        every = [dataclasses.asdict(run) for run in runs]
+        save(name, {"runs": every, "goals": [dataclasses.asdict(goal) for goal in goals]})
+    return list(goals)

@@ -8,16 +8,13 @@ held against what was sent.
     python -m benchmarks.throughput [--runs 5] [--quick] [--only ours,floor] [--symbols 50,1000]
 """
 
-import argparse
-import dataclasses
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.dev.processes import wait_until
-from benchmarks.results import Goal, Spread, save, table
+from benchmarks.results import Goal, Spread, conclude, options, table
 from benchmarks.shot import Shot, Volley, volley
 from benchmarks.stage import PATIENCE, staged, wait_for
 from benchmarks.watching import (
@@ -166,6 +163,8 @@ WAYS: dict[str, Callable[[Volley, Run], None]] = {
 }
 """`bare` is a floor below the floor; `journal` is ours, with reports that are journaled as well."""
 
+USUAL = ("ours", "floor", "today", "tasks")
+
 TITLES = {
     "ours": "ours",
     "floor": "floor: decode, publish twice",
@@ -176,9 +175,7 @@ TITLES = {
 }
 
 
-def measure(
-    ways: Sequence[str], sizes: Sequence[int], runs: int, reports: int, say: Callable[[str], None]
-) -> list[Run]:
+def measure(ways: Sequence[str], sizes: Sequence[int], runs: int, reports: int) -> list[Run]:
     """Run every way at every size, `runs` times, one after the other."""
     volleys: dict[tuple[int, int, bool], Volley] = {}
     done = []
@@ -195,7 +192,7 @@ def measure(
                     volleys[key] = volley(count, symbols, journal=way == "journal")
                 run = Run(way, symbols, count, 0.0, 0.0)
                 WAYS[way](volleys[key], run)
-                say(f"{number + 1}/{runs} {described(run)}")
+                print(f"{number + 1}/{runs} {described(run)}", flush=True)
                 done.append(run)
     return done
 
@@ -275,35 +272,19 @@ def rates(runs: Iterable[Run]) -> str:
 
 def main(arguments: list[str] | None = None) -> list[Goal]:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
-    parser.add_argument("--runs", type=int, help="5; with --quick 1")
-    parser.add_argument("--quick", action="store_true", help="fewer reports")
-    parser.add_argument("--only", default="", help=f"of {', '.join(WAYS)}; all but the last two")
+    parser = options("throughput", __doc__, runs=5)
+    parser.add_argument("--only", default=",".join(USUAL), help=f"of {', '.join(WAYS)}")
     parser.add_argument("--symbols", default=",".join(map(str, SYMBOLS)), help="by commas")
     parser.add_argument("--reports", type=int, help=f"{REPORTS}, or {QUICK_REPORTS}")
-    parser.add_argument("--no-save", action="store_true", help="print only")
     given = parser.parse_args(arguments)
-    ways = given.only.split(",") if given.only else ["ours", "floor", "today", "tasks"]
-    sizes = [int(word) for word in given.symbols.split(",")]
-    reports = given.reports or (QUICK_REPORTS if given.quick else REPORTS)
     runs = measure(
-        ways,
-        sizes,
-        given.runs or (1 if given.quick else 5),
-        reports,
-        lambda line: print(line, flush=True),
+        given.only.split(","),
+        [int(word) for word in given.symbols.split(",")],
+        1 if given.quick else given.runs,
+        given.reports or (QUICK_REPORTS if given.quick else REPORTS),
     )
     print(rates(runs))
-    reached = goals(runs)
-    if reached:
-        print(table(("what", "goal", "measured", "met"), [goal.cells() for goal in reached]))
-    if not given.no_save:
-        saved: dict[str, Any] = {
-            "runs": [dataclasses.asdict(run) | {"rate": run.rate} for run in runs],
-            "goals": [dataclasses.asdict(goal) for goal in reached],
-        }
-        save("throughput", saved)
-    return reached
+    return conclude("throughput", runs, goals(runs), given)
 
 
 if __name__ == "__main__":
