@@ -47,6 +47,8 @@ def main() -> int:
     if not chosen:
         print(f"no protection is called that; there are: {'; '.join(p.name for p in PROTECTIONS)}")
         return 2
+    # Started in the background it would ignore Ctrl-C, and so would every pytest.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     adopt_orphans()
     wrong = 0
