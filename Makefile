@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup dev test test-docker test-model test-faults lint clean
+.PHONY: setup dev test test-docker test-model test-faults test-protections lint clean
 
 setup: $(READY)
 
@@ -31,6 +31,10 @@ test-model: setup
 
 test-faults: setup
 	$(BIN)/python -m pytest -n 2 --dist load tests/faults
+
+# NAMES="identity spool" for some of them only
+test-protections: setup
+	$(BIN)/python -m tests.faults.without_protections $(NAMES)
 
 lint: setup
 	$(BIN)/ruff check .
