@@ -139,8 +139,9 @@ PROTECTIONS = [
         (
             Edit(
                 "app/ledger.py",
-                "kept = list(rejected)",
-                'kept = list(rejected)\n        self._set_position("journal", journal_position)',
+                "outcomes: list[Outcome] = []",
+                "outcomes: list[Outcome] = []\n"
+                '        self._set_position("journal", journal_position)',
             ),
         ),
     ),
@@ -236,8 +237,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/subscriber.py",
-                "if self._connection is None and not self._reconnected(timeout):",
-                "if self._connection is None:\n            time.sleep(timeout)",
+                "if self._wire is None:\n                    self._subscribe()",
+                'if self._wire is None:\n                    raise OSError("not again")',
             ),
             Edit("app/bridge.py", "JOURNAL_CHECK_SECONDS = 1.0", "JOURNAL_CHECK_SECONDS = 3600.0"),
         ),
