@@ -119,8 +119,9 @@ def test_daily_file_that_cannot_be_written(system: System, record: Record) -> No
         folder.rename(folder.with_name("gone"))
         folder.write_text("")
         wait_until(lambda: "daily_file_not_written" in bridge.log.read_text(), "notice")
-        folder.unlink()
-        trade_on(trading)
+    # Nothing is reported any more that would have the file written.
+    assert settle(system, trading.sums, trading.sent, within=2).wrong
+    folder.unlink()
     verdict = settle(system, trading.sums, trading.sent, within=30)
     record("daily file cannot be written, then can", 1, verdict)
 
@@ -146,6 +147,7 @@ def test_daily_file_on_a_disk_that_is_read_only_for_a_while(
         trade_on(trading)
         wait_until(lambda: "daily_file_not_written" in bridge.log.read_text(), "notice")
     # Nothing is reported any more that would have the file written.
+    assert settle(system, trading.sums, trading.sent, within=2).wrong
     assert mounted("-o", "remount,rw", small_disk)
     verdict = settle(system, trading.sums, trading.sent, within=30)
     record("daily file's disk read-only, then writable again", 1, verdict)
