@@ -7,6 +7,7 @@ import pytest
 from app.bookkeeper import Batch, Bookkeeper
 from app.errors import StopProgram
 from app.ledger import Ledger
+from app.ledger_reader import LedgerReader
 from app.messages import DAY, ProfitReport
 
 TODAY = 20_000
@@ -62,4 +63,31 @@ def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -
     with pytest.raises(StopProgram, match="PROFIT_REPORT_KIND=snapshot"):
         Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open()
     Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open()
+    ledger.close()
+
+
+def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_path: Path) -> None:
+    recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY))
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
+    books.open()
+    reader = LedgerReader(tmp_path)
+
+    def reports() -> list[int]:
+        return [len(list(reader.reports(day))) for day in (TODAY, TODAY + 2)]
+
+    books.prune(8, limit=10)
+    assert reports() == [25, 1], "nothing is dropped that was not published"
+    books.uncounted()
+    ledger.mark_published()
+    ledger.sync_published()
+    left = []
+    for _ in range(4):
+        books.prune(8, limit=10)
+        left.append(reports())
+    assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
+    assert reader.kept_from() == TODAY + 2
+    reader.close()
+    (_, account) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
+    assert account.figures.total == 1_000_000
     ledger.close()
