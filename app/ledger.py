@@ -121,6 +121,7 @@ class Ledger:
         newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
         self._recorded = max(newest or 0, self.published)
         self.journal_position = self._position("journal") or "0-0"
+        self.adopted_journal = self._position("adopted")
 
     def close(self) -> None:
         """Give the ledger back; what was recorded is on disk already."""
@@ -238,17 +239,30 @@ class Ledger:
             (day * DAY, (day + 1) * DAY, day),
         ).fetchone()[0]
 
-    def adopt(self, day: int, opening: dict[str, Figures]) -> None:
-        """Take the figures of a file that was there before us as the day's opening balance."""
+    def adopt(self, day: int, opening: dict[str, Figures], journal_end: str | None) -> None:
+        """Take the figures of a file that was there before us as the day's opening balance.
+
+        Args:
+            day: counted from 1970-01-01.
+            opening: with the account as `aggregate`.
+            journal_end: up to where the journal may have reports that are in the file already.
+        """
         with self._transaction():
+            if journal_end is not None:
+                self._set_position("adopted", journal_end)
+                self.adopted_journal = journal_end
             self._rows.executemany(
                 "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(day, symbol, *figures) for symbol, figures in opening.items()],
             )
 
+    def opening(self, day: int) -> dict[str, Figures]:
+        """The figures that a daily file had before us, with the account as `aggregate`."""
+        return opening_of(self._rows, day)
+
     def day_book(self, day: int, kind: ReportKind) -> DayBook:
         """The figures of a day as far as they have been published."""
-        book = DayBook(kind, opening_of(self._rows, day))
+        book = DayBook(kind, self.opening(day))
         span = (day * DAY, (day + 1) * DAY, self.published)
         if kind == "snapshot":
             for symbol, *amounts, at in self._rows.execute(SNAPSHOTS, span):
