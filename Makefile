@@ -1,13 +1,15 @@
 # make dev   the whole system on this machine, no account needed
 # make test  all tests but those that need a Docker engine
+# make bench the figures of the README; 25 minutes, or make bench ARGS=--quick
 # The first that runs and is new enough; a name on the path may be a version manager's empty promise.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
 
-.PHONY: setup dev test test-docker test-model test-faults test-protections lint clean
+.PHONY: setup dev test test-docker test-model test-faults test-protections bench lint clean
 
 setup: $(READY)
 
@@ -36,10 +38,17 @@ test-faults: setup
 test-protections: setup
 	$(BIN)/python -m tests.faults.without_protections $(NAMES)
 
+bench: setup $(BENCH_READY)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(BENCH_READY): $(READY) requirements/bench.txt requirements/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@touch $@
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy app tasks celeryconfig.py tests
+	$(BIN)/mypy app tasks celeryconfig.py tests benchmarks
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -92,6 +92,16 @@ def measure(batches: int) -> list[Run]:
         return runs
 
 
+def times(runs: list[Run]) -> str:
+    """The table of both ways."""
+    rows = []
+    for way, title in (("ours", "RedisPublisher.publish"), ("plain", "redis-py's publish")):
+        beside = [run for run in runs if run.way == way]
+        spreads = [Spread.of(getattr(run, part) for run in beside) for part in ("p50", "p99")]
+        rows.append((title, *(spread.text(".0f") for spread in spreads)))
+    return table(("way", "p50, µs", "p99, µs"), rows)
+
+
 def goals(runs: list[Run]) -> list[Goal]:
     """What was promised about publishing."""
     ours = [run for run in runs if run.way == "ours"]
@@ -114,12 +124,7 @@ def main(arguments: list[str] | None = None) -> list[Goal]:
     """Measure, print and save."""
     given = options("publish", __doc__, runs=20).parse_args(arguments)
     runs = measure(QUICK if given.quick else given.runs)
-    rows = []
-    for way, title in (("ours", "RedisPublisher.publish"), ("plain", "redis-py's publish")):
-        beside = [run for run in runs if run.way == way]
-        spreads = [Spread.of(getattr(run, part) for run in beside) for part in ("p50", "p99")]
-        rows.append((title, *(spread.text(".0f") for spread in spreads)))
-    print(table(("way", "p50, µs", "p99, µs"), rows))
+    print(times(runs))
     return conclude("publish", runs, goals(runs), given)
 
 

@@ -141,12 +141,32 @@ def check(stage: Stage, ours: Ours, sent: Sent) -> None:
             raise RuntimeError(f"{len(wrong)} figures of day {day} are wrong: {sorted(wrong)[:3]}")
 
 
+def grown(looks: list[Look]) -> str:
+    """The table of all looks."""
+    return table(
+        ("reports", "RSS, MB", "peak, MB", "handles", "ledger, MB", "Redis, MB", "behind, s"),
+        [
+            (
+                f"{one.reports:,}",
+                f"{one.rss_mb:.1f}",
+                f"{one.peak_mb:.1f}",
+                f"{one.handles}",
+                f"{one.ledger_mb:.1f}",
+                f"{one.redis_mb:.1f}",
+                f"{one.behind:.2f}",
+            )
+            for one in looks
+        ],
+    )
+
+
 def goals(looks: list[Look], days: int) -> list[Goal]:
     """What was promised about memory."""
     first, last = looks[0], looks[-1]
     largest = max(one.rss_mb for one in looks)
     growth = last.rss_mb / first.rss_mb - 1
     soaked = f"{last.reports:,} reports" + (f" over {days} days" if days > 1 else "")
+    bytes_each = last.ledger_mb * 2**20 / last.reports
     handles = f"{first.handles}, then {last.handles}"
     return [
         Goal(
@@ -170,7 +190,7 @@ def goals(looks: list[Look], days: int) -> list[Goal]:
         Goal(
             f"ledger, {soaked}, every sum exact",
             "told",
-            f"{last.ledger_mb:.0f} MB, {last.ledger_mb * 2**20 / last.reports:.0f} bytes per report",
+            f"{last.ledger_mb:.0f} MB, {bytes_each:.0f} bytes per report",
             True,
         ),
     ]
@@ -190,23 +210,7 @@ def main(arguments: list[str] | None = None) -> list[Goal]:
             looks.append(one)
             seen = f"{one.rss_mb:.1f} MB, {one.behind:.2f} s behind"
             print(f"{one.reports:9,} reports: {seen}", flush=True)
-    print(
-        table(
-            ("reports", "RSS, MB", "peak, MB", "handles", "ledger, MB", "Redis, MB", "behind, s"),
-            [
-                (
-                    f"{one.reports:,}",
-                    f"{one.rss_mb:.1f}",
-                    f"{one.peak_mb:.1f}",
-                    f"{one.handles}",
-                    f"{one.ledger_mb:.1f}",
-                    f"{one.redis_mb:.1f}",
-                    f"{one.behind:.2f}",
-                )
-                for one in looks
-            ],
-        )
-    )
+    print(grown(looks))
     name = "rollover" if given.rollover else "soak"
     return conclude(name, looks, goals(looks, len(sent.days)), given)
 

@@ -1,0 +1,60 @@
+"""All figures of the README, one script after the other: `make bench`, or `python -m benchmarks`.
+
+Each script says what it measures. What is kept: `results/*.json`, every run; `results/results.md`,
+the tables; `results/*.svg`, the pictures. Every load ends by itself, everything is on loopback, and
+every program is stopped by its own id.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import burst, freshness, pictures, publish, soak, summary, throughput
+from benchmarks.results import FOLDER, GOAL_HEAD, Goal, load, machine, table
+
+SCRIPTS: dict[str, Callable[[list[str]], list[Goal]]] = {
+    "throughput": throughput.main,
+    "freshness": freshness.main,
+    "burst": burst.main,
+    "publish": publish.main,
+    "soak": soak.main,
+    "rollover": lambda words: soak.main(["--rollover", *words]),
+}
+
+
+def main() -> int:
+    """Measure what is asked for, and show all there is."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="everything once, and less of it")
+    parser.add_argument("--only", default=",".join(SCRIPTS), help=f"of {', '.join(SCRIPTS)}")
+    parser.add_argument("--show", action="store_true", help="measure nothing: what was kept")
+    given = parser.parse_args()
+    chosen = [] if given.show else given.only.split(",")
+    print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
+    failed = {}
+    for name in chosen:
+        begin = time.monotonic()
+        print(f"\n{name}", flush=True)
+        try:
+            SCRIPTS[name](["--quick"] if given.quick else [])
+        except Exception as error:
+            # The others can still be measured.
+            failed[name] = error
+            print(f"{name} failed: {error!r}", file=sys.stderr)
+        print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
+    goals = [
+        Goal(**goal)
+        for name in SCRIPTS
+        if (FOLDER / f"{name}.json").exists()
+        for goal in load(name)["goals"]
+    ]
+    (FOLDER / "results.md").write_text(summary.markdown())
+    drawn = pictures.draw_all()
+    print("\n" + table(GOAL_HEAD, [goal.cells() for goal in goals]))
+    print(f"\nKept in {FOLDER}: results.md, {', '.join(path.name for path in drawn)}")
+    return bool(failed) or not all(goal.met for goal in goals)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

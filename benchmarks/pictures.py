@@ -1,0 +1,192 @@
+"""The pictures that the README shows, drawn from what was kept of the last runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from benchmarks.freshness import LIMITS, LONGEST_AT_MIDDLE, TRAFFIC
+from benchmarks.results import FOLDER, Spread, load
+from benchmarks.throughput import TITLES
+
+mpl.use("svg")
+
+INK, FAINT = "#1f2933", "#d5dbe1"
+COLOURS = {"ours": "#1565c0", "floor": "#7b8794", "today": "#d9730d", "tasks": "#a3337f"}
+SHADES = {"p50": "#0d3c75", "p90": "#1565c0", "p99": "#64a3e3", "max": "#c3dcf5"}
+TODAY_SHADES = {"p50": "#8a4706", "p90": "#d9730d", "p99": "#f0ab66", "max": "#f9ddc2"}
+PARTS = {"p50": "p50", "p90": "p90", "p99": "p99", "max": "longest"}
+
+
+def draw_all(suffix: str = "svg", folder: Path = FOLDER) -> list[Path]:
+    """Draw what there are results for."""
+    drawn = []
+    for name, draw in (("throughput", throughput), ("freshness", freshness)):
+        if (FOLDER / f"{name}.json").exists():
+            found = load(name)
+            path = folder / f"{name}.{suffix}"
+            figure = draw(found["runs"])
+            machine = found["machine"]
+            said = f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}"
+            figure.text(0.01, 0.012, said, fontsize=7.5, color=COLOURS["floor"])
+            # Without a date in it, a picture that shows the same is the same file.
+            metadata = {"Date": None} if suffix == "svg" else None
+            figure.savefig(path, metadata=metadata, dpi=120)
+            pyplot.close(figure)
+            drawn.append(path)
+    return drawn
+
+
+def throughput(runs: list[dict[str, Any]]) -> Any:
+    """Reports per second by number of symbols, one line for each way."""
+    figure, axes = _empty(8.6, 4.8)
+    for way in ("floor", "ours", "today", "tasks"):
+        spreads = {
+            symbols: Spread.of(
+                r["rate"] for r in runs if (r["way"], r["symbols"]) == (way, symbols)
+            )
+            for symbols in sorted({r["symbols"] for r in runs if r["way"] == way})
+        }
+        if not spreads:
+            continue
+        sizes, lines = list(spreads), list(spreads.values())
+        medians = [line.median for line in lines]
+        axes.fill_between(
+            sizes,
+            [line.least for line in lines],
+            [line.most for line in lines],
+            color=COLOURS[way],
+            alpha=0.15,
+            linewidth=0,
+        )
+        axes.plot(
+            sizes,
+            medians,
+            color=COLOURS[way],
+            marker="o",
+            markersize=5,
+            linewidth=2.6 if way == "ours" else 1.8,
+            linestyle="--" if way == "floor" else "-",
+        )
+        above = way != "ours" or "floor" not in {r["way"] for r in runs}
+        axes.annotate(
+            TITLES[way],
+            (sizes[0], medians[0]),
+            xytext=(0, 9 if above else -17),
+            textcoords="offset points",
+            color=COLOURS[way],
+            fontweight="bold" if way == "ours" else "normal",
+        )
+        axes.annotate(
+            f"{medians[-1]:,.0f}",
+            (sizes[-1], medians[-1]),
+            xytext=(9, -4),
+            textcoords="offset points",
+            color=COLOURS[way],
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sorted({r["symbols"] for r in runs}))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(10, 100_000)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_thousands())
+    axes.set_xlabel("symbols")
+    axes.set_ylabel("reports per second")
+    axes.set_title("Reports per second, by number of symbols (median; shaded: least to most)")
+    figure.subplots_adjust(left=0.1, right=0.9, top=0.91, bottom=0.16)
+    return figure
+
+
+def freshness(runs: list[dict[str, Any]]) -> Any:
+    """Milliseconds from PUBLISH to visible, by load and percentile."""
+    figure, axes = _empty(8.6, 4.8)
+    groups = [
+        (name, way)
+        for name in TRAFFIC
+        for way in ("ours", "today")
+        if any((r["traffic"], r["way"]) == (name, way) for r in runs)
+    ]
+    for place, (name, way) in enumerate(groups):
+        beside = [r for r in runs if (r["traffic"], r["way"]) == (name, way)]
+        if all(r["percentiles"] for r in beside):
+            _bars(axes, place, beside, SHADES if way == "ours" else TODAY_SHADES)
+        else:
+            rate = Spread.of(r["requests"] / 2 for r in beside).median
+            said = f"does not\nkeep up:\n{rate:.0f} of {TRAFFIC[name].rate:,.0f}\nreports/s"
+            axes.text(place, 30, said, ha="center", color=COLOURS["today"], linespacing=1.4)
+        if way == "ours":
+            _goals(axes, place, name)
+    axes.set_yscale("log")
+    axes.set_ylim(1, 20_000)
+    axes.yaxis.set_major_formatter(_thousands())
+    axes.set_xlim(-0.55, len(groups) - 0.45)
+    axes.set_xticks(range(len(groups)), [_label(*group) for group in groups], fontsize=8.5)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.set_ylabel("milliseconds")
+    axes.set_title("From a bot's PUBLISH to visible in Firebase (median of runs; line: the goal)")
+    handles = [mpl.patches.Patch(color=SHADES[part], label=PARTS[part]) for part in PARTS]
+    axes.legend(handles=handles, loc="upper left", frameon=False, ncols=4)
+    figure.subplots_adjust(left=0.1, right=0.98, top=0.91, bottom=0.21)
+    return figure
+
+
+def _bars(axes: Any, place: int, runs: Sequence[dict[str, Any]], shades: dict[str, str]) -> None:
+    width = 0.2
+    for number, part in enumerate(PARTS):
+        spread = Spread.of(run["percentiles"][part] for run in runs)
+        at = place + (number - 1.5) * width
+        axes.bar(at, spread.median, width * 0.92, color=shades[part])
+        axes.plot([at, at], [spread.least, spread.most], color=INK, linewidth=1)
+        axes.annotate(
+            f"{spread.median:,.0f}",
+            (at, spread.most),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=INK,
+        )
+
+
+def _goals(axes: Any, place: int, name: str) -> None:
+    """Lines over the bars that have a goal."""
+    limits = dict([LIMITS[name]]) | ({"max": LONGEST_AT_MIDDLE} if name == "middle" else {})
+    for part, limit in limits.items():
+        at = place + (list(PARTS).index(part) - 1.5) * 0.2
+        axes.plot([at - 0.11, at + 0.11], [limit, limit], color="#c62828", linewidth=2.2)
+
+
+def _label(name: str, way: str) -> str:
+    title = TRAFFIC[name].title.replace(", ", "\n")
+    return f"{'ours' if way == 'ours' else 'today: it writes and waits'}\n{title}"
+
+
+def _empty(width: float, height: float) -> tuple[Any, Any]:
+    pyplot.rcParams.update(
+        {
+            "font.size": 9.5,
+            "svg.hashsalt": "profit-bridge",
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.edgecolor": FAINT,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+        }
+    )
+    figure, axes = pyplot.subplots(figsize=(width, height), facecolor="white")
+    axes.grid(color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _thousands() -> Any:
+    return FuncFormatter(lambda value, _: f"{value:,.0f}")
