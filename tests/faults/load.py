@@ -84,6 +84,11 @@ class Trading:
         self.sent += 1
 
 
+def added(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    """What two bots have reported together."""
+    return {s: first.get(s, 0.0) + second.get(s, 0.0) for s in {*first, *second}}
+
+
 def rounded(sums: dict[str, float]) -> dict[str, float]:
     """What the whole system should show, with the account."""
     expected = dict(sums) | {"aggregate": sum(sums.values())}

@@ -9,7 +9,7 @@ import redis
 
 from app.channels import JOURNAL
 from tests.faults.conftest import Record
-from tests.faults.load import Trading, announced_totals, rounded, settle, steps_back
+from tests.faults.load import Trading, added, announced_totals, rounded, settle, steps_back
 from tests.faults.proxy import Proxy
 from tests.system import System, envelope, now_text, report, wait_until
 
@@ -17,10 +17,6 @@ from tests.system import System, envelope, now_text, report, wait_until
 def trade_on(trading: Trading, reports: int = 100) -> None:
     before = trading.sent
     wait_until(lambda: trading.sent >= before + reports, "some trading", within=60)
-
-
-def added(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
-    return {symbol: total + second.get(symbol, 0.0) for symbol, total in first.items()}
 
 
 def test_killed_and_restarted_under_load_with_workers_holding_retries(
