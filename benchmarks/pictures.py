@@ -159,17 +159,9 @@ def _bars(axes: Any, place: int, runs: Sequence[dict[str, Any]], shades: dict[st
         at = place + (number - 1.5) * BAR
         axes.bar(at, spread.median, BAR * 0.92, color=shades[part])
         axes.plot([at, at], [spread.least, spread.most], color=INK, linewidth=1)
-        axes.annotate(
-            f"{spread.median:,.0f}",
-            (at, spread.most),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7.5,
-            color=INK,
-            path_effects=HALO,
-            zorder=4,
-        )
+        # At the foot, where neither a spread nor a goal can lie on it.
+        ink = "white" if number < 2 else INK
+        axes.text(at, 1.1, f"{spread.median:,.0f}", ha="center", fontsize=7.5, color=ink)
 
 
 def _goals(axes: Any, place: int, name: str) -> None:
