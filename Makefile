@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
 
-.PHONY: setup dev test test-docker test-model test-faults bench lint clean
+.PHONY: setup dev test test-docker test-model test-faults test-protections bench lint clean
 
 setup: $(READY)
 
@@ -33,6 +33,10 @@ test-model: setup
 
 test-faults: setup
 	$(BIN)/python -m pytest -n 2 --dist load tests/faults
+
+# NAMES="identity spool" for some of them only
+test-protections: setup
+	$(BIN)/python -m tests.faults.without_protections $(NAMES)
 
 bench: setup $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(ARGS)

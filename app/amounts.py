@@ -25,11 +25,7 @@ def to_millionths(amount: float | str, field: str) -> int:
     Raises:
         RejectMessage: the amount of `field` is no finite number, or absurdly large.
     """
-    if type(amount) is int:
-        if -LARGEST <= amount <= LARGEST:
-            return amount * MILLIONTHS
-        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
-    if isinstance(amount, float):
+    if type(amount) is float:
         if not -LARGEST <= amount <= LARGEST:
             raise _not_usable(field, amount)
         scaled = amount * MILLIONTHS
@@ -39,6 +35,10 @@ def to_millionths(amount: float | str, field: str) -> int:
         # Up to LARGEST, float and product are together off by less than 0.125: only nearer to
         # a tie than that could the product round another way than the decimal does.
         return _decimal_to_millionths(Decimal(repr(amount)), field)
+    if type(amount) is int:
+        if -LARGEST <= amount <= LARGEST:
+            return amount * MILLIONTHS
+        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
     if not _NUMERAL.fullmatch(str(amount)):
         raise RejectMessage(f"{field} is not a number: {str(amount)[:40]!r}")
     return _decimal_to_millionths(Decimal(str(amount).strip()), field)

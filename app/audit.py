@@ -130,7 +130,7 @@ class _Day:
         self.reports += 1
 
     def _record(self, figures: Figures) -> Record:
-        shown: Record = msgspec.json.decode("{" + figures.shown(self._decimals) + "}")
+        shown: Record = msgspec.json.decode(figures.shown(self._decimals))
         return shown
 
 
@@ -300,9 +300,11 @@ class Auditor:
                 raise StopProgram(f"{self._path} cannot be moved: {error.strerror}") from None
             files = DailyFiles(self._base)
             files.update(
-                (self._day, symbol, figures.shown(self._settings.profit_decimals))
-                for symbol, figures in day.book.items()
-                if figures != NOTHING
+                {
+                    (self._day, symbol): figures.shown(self._settings.profit_decimals)
+                    for symbol, figures in day.book.items()
+                    if figures != NOTHING
+                }
             )
             files.start()
             if not files.close(_FILE_WITHIN):

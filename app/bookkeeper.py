@@ -79,7 +79,7 @@ class Bookkeeper:
         now = self._clock()
         self._turn_page(day_of(now))
         try:
-            known = self._open_days_of(report for report, _ in batch.accepted)
+            known = self._open_days_of([report for report, _ in batch.accepted])
             outcomes = self._ledger.record(
                 batch.accepted, batch.rejected, batch.journal_position, to_text(now)
             )
@@ -96,6 +96,16 @@ class Bookkeeper:
             # One line for a batch: a bot gone wild must not slow the loop by logging.
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
         return known + self._apply(counted)
+
+    def prune(self, days_kept: int, limit: int) -> None:
+        """Drop up to `limit` reports of days that are older than `days_kept`."""
+        try:
+            dropped = self._ledger.prune(day_of(self._clock()) - days_kept, limit)
+        except sqlite3.Error as error:
+            log.warning("ledger_not_pruned reason=%s", error)
+            return
+        if dropped:
+            log.info("ledger_pruned reports=%d", dropped)
 
     def _open_days_of(self, reports: Iterable[ProfitReport]) -> list[Change]:
         """Open the days that are not open yet; what is known of them, as no news."""

@@ -27,14 +27,19 @@ from app.updates import new_values, performance_values
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Messages that share one commit and one round trip, at the most."""
+_REPORTS = PROFIT_REPORT.encode()
+
+BATCH = 1000
+"""About how many messages share one commit and one round trip, at the most."""
 
 WAIT_SECONDS = 0.25
 """How long to wait for a message; also how soon a signal to stop is seen."""
 
 JOURNAL_CHECK_SECONDS = 1.0
 """How often the journal is read without a message that says that there is something in it."""
+
+PRUNED_PER_SECOND = 1000
+"""Reports of days that are no longer kept: dropped little by little, so that nothing waits."""
 
 _RETRY_PAUSE = 0.5
 _STOP_SEEN_WITHIN = 0.05
@@ -86,11 +91,11 @@ class Bridge:
         )
         # A plain flag: an Event that is set by a signal handler may wait for its own lock.
         self._stopping = False
-        # How a message that cannot be read says that the journal has it too.
-        self._mark_of_journal = f'"journal": "{journal.name}"'.encode()
-        self._to_publish: list[tuple[str, str]] = []
+        # How a message of our own publisher ends: no need to read it to know where it is, too.
+        self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
+        self._to_publish: list[tuple[str, bytes]] = []
         self._subscriptions_seen = 0
-        self._journal_due = self._reconcile_due = 0.0
+        self._journal_due = self._prune_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
         """Finish what was received, and return from `run`. May be called by a signal handler."""
@@ -126,9 +131,11 @@ class Bridge:
         batch = Batch(self._ledger.journal_position)
         updates = []
         for channel, message in received:
-            if channel != PROFIT_REPORT:
+            if channel != _REPORTS:
                 updates.append((channel, message))
-            elif self._take_in(message, now, batch) == self._journal.name:
+            elif message.endswith(self._mark_of_journal) or self._is_in_journal(
+                message, now, batch
+            ):
                 journal_has_news = True
         values, refused = new_values(updates)
         batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
@@ -138,28 +145,25 @@ class Bridge:
             self._count_journal(now)
         if not received:
             self._ledger.sync_published()
-        if time.monotonic() >= self._reconcile_due:
+        now_monotonic = time.monotonic()
+        if now_monotonic >= self._prune_due:
+            self._prune_due = now_monotonic + 1
+            self._books.prune(self._settings.ledger_days_kept, PRUNED_PER_SECOND)
+        if now_monotonic >= self._reconcile_due:
             self._reconcile()
         return len(received)
 
-    def _take_in(
-        self, message: bytes, now: int, batch: Batch, *, from_journal: bool = False
-    ) -> str | None:
-        """Read one report into the batch, unless it is the copy of one in the journal.
-
-        Returns:
-            The name of the journal that has the report too, if there is one.
-        """
+    def _is_in_journal(self, message: bytes, now: int, batch: Batch) -> bool:
+        """Whether the journal has this report too; if not, it is taken into the batch."""
         try:
             report, journal = read_report(message, now)
         except RejectMessage as error:
-            if not from_journal and self._mark_of_journal in message:
-                return self._journal.name
             batch.rejected.append(_rejected(now, str(error), message))
-            return None
-        if from_journal or journal != self._journal.name:
-            batch.accepted.append((report, message))
-        return journal
+            return False
+        if journal == self._journal.name:
+            return True
+        batch.accepted.append((report, message))
+        return False
 
     def _count_journal(self, now: int) -> None:
         while True:
@@ -169,8 +173,11 @@ class Bridge:
                 log.warning("journal_not_read reason=%s", error)
                 return
             batch = Batch(entries[-1].position if entries else self._ledger.journal_position)
-            for entry in entries:
-                self._take_in(entry.message, now, batch, from_journal=True)
+            for _, message in entries:
+                try:
+                    batch.accepted.append((read_report(message, now)[0], message))
+                except RejectMessage as error:
+                    batch.rejected.append(_rejected(now, str(error), message))
             self._count(batch)
             if len(entries) < BATCH:
                 return
@@ -214,20 +221,21 @@ class Bridge:
 
     def _tell(self, changes: Sequence[Change]) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""
-        shown = self._shown(changes)
-        self._files.update(shown)
-        newest = [
-            (symbol, fields)
-            for (_, symbol, fields), change in zip(shown, changes, strict=True)
-            if change.is_newest
-        ]
-        self._to_publish += newest
-        self._publish()
-        self._hand_over(performance_values(newest))
-
-    def _shown(self, changes: Iterable[Change]) -> list[tuple[int, str, str]]:
         decimals = self._settings.profit_decimals
-        return [(day, symbol, figures.shown(decimals)) for day, symbol, figures, _ in changes]
+        shown: dict[tuple[int, str], bytes] = {}
+        newest: dict[str, bytes] = {}
+        for day, symbol, figures, is_newest in changes:
+            fields = shown[day, symbol] = figures.shown(decimals)
+            if is_newest:
+                newest[symbol] = fields
+                self._to_publish.append((symbol, fields))
+        self._files.update(shown)
+        self._publish()
+        self._hand_over(performance_values(newest.items()))
+
+    def _shown(self, changes: Iterable[Change]) -> dict[tuple[int, str], bytes]:
+        decimals = self._settings.profit_decimals
+        return {(day, symbol): figures.shown(decimals) for day, symbol, figures, _ in changes}
 
     def _publish(self) -> None:
         """Publish what there is to publish, however long Redis takes.
@@ -257,8 +265,8 @@ class Bridge:
     def _reconcile(self) -> None:
         """Offer all newest figures again, and let go of what is over."""
         self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
-        newest = [(symbol, fields) for _, symbol, fields in self._shown(self._books.book.newest())]
-        self._hand_over(performance_values(newest))
+        newest = self._shown(self._books.book.newest())
+        self._hand_over(performance_values((symbol, text) for (_, symbol), text in newest.items()))
         self._files.forget_before(min(self._books.book.days))
         try:
             self._journal.trim(self._ledger.journal_position)
@@ -273,6 +281,7 @@ class Bridge:
 
     def _close(self) -> None:
         self._subscriber.close()
+        self._republisher.close()
         self._ledger.sync_published()
         if not self._files.close(_CLOSE_WITHIN):
             log.warning("daily_file_behind: it is made again from the ledger at the next start")

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE = 0.25
 """Seconds between two writes under load; when idle a change is written at once."""
+
+_PAUSE_FOR_LARGE = 10
+"""How many times as long as writing took the pause is, for the files of thousands of symbols."""
 
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)
 
@@ -83,21 +86,21 @@ class DailyFiles:
     def __init__(self, base: Path) -> None:
         self._base = base
         self._lock = threading.Lock()
-        self._shown: dict[int, dict[str, str]] = {}
+        self._shown: dict[int, dict[str, bytes]] = {}
         self._dirty: set[int] = set()
         self._written: dict[int, tuple[int, ...]] = {}
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="daily-files", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
 
-    def update(self, changes: Iterable[tuple[int, str, str]]) -> None:
-        """Take in (day, symbol, fields as JSON text) of one batch, all or none of it in a file."""
+    def update(self, changes: Mapping[tuple[int, str], bytes]) -> None:
+        """Take in the fields, as JSON, by day and symbol of one batch, together."""
         with self._lock:
-            for day, symbol, fields in changes:
+            for (day, symbol), fields in changes.items():
                 self._shown.setdefault(day, {})[symbol] = fields
                 self._dirty.add(day)
         self._wake.set()
@@ -111,18 +114,20 @@ class DailyFiles:
 
     def close(self, timeout: float) -> bool:
         """Write what is left and stop; False if the disk did not take it within `timeout` s."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join(timeout)
         return not self._dirty
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._wake.wait(CHECK_EVERY)
             self._wake.clear()
             self._find_touched()
+            began = time.monotonic()
             if not self._write_dirty():
-                time.sleep(SHORTEST_PAUSE)
+                took = time.monotonic() - began
+                self._closing.wait(min(max(SHORTEST_PAUSE, _PAUSE_FOR_LARGE * took), CHECK_EVERY))
         self._write_dirty()
 
     def _write_dirty(self) -> bool:
@@ -182,9 +187,9 @@ def _look(path: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _rendered(shown: dict[str, str]) -> bytes:
+def _rendered(shown: dict[str, bytes]) -> bytes:
     account = shown.pop(AGGREGATE, None)
-    records = [f'"{symbol}": {{{fields}}}' for symbol, fields in shown.items()]
+    records = [b'"%b": %b' % (symbol.encode(), fields) for symbol, fields in shown.items()]
     if account is not None:
-        records.append(f'"{AGGREGATE}": {{{account}}}')
-    return ("{" + ",\n ".join(records) + "}\n").encode()
+        records.append(b'"%b": %b' % (AGGREGATE.encode(), account))
+    return b"{" + b",\n ".join(records) + b"}\n"

@@ -7,7 +7,7 @@ what the caller does with them.
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ import requests
 from firebase_admin import credentials, db, exceptions
 from urllib3.exceptions import NewConnectionError
 
+from app.budget import budget_of
 from app.errors import GiveUp, Misconfigured, OutcomeUnknown, RetryLater, WrongSetting
 from app.messages import Update
 from app.settings import Settings
@@ -84,9 +85,13 @@ class FirebaseClient:
 
     Raises:
         WrongSetting: the settings name no database, or no usable credentials.
+
+    Args:
+        settings: of this process.
+        spend: called with the bytes of every write before it is sent, and may wait.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, spend: Callable[[int], None] | None = None) -> None:
         self.url = settings.database_url
         self.root = settings.firebase_root
         self._app = firebase_admin.initialize_app(
@@ -95,7 +100,7 @@ class FirebaseClient:
             name=f"profit-bridge-{os.getpid()}-{id(self)}",
         )
         self._root = db.reference(self.root, app=self._app)
-        _let_us_retry(self._root)
+        _let_us_retry(self._root, _Metered(spend or (lambda _size: None)))
 
     def store_ticker_data(self, symbol: str, key: str, value: Any) -> str:
         """Store one value; its siblings stay as they are.
@@ -193,13 +198,24 @@ def credential_of(settings: Settings) -> credentials.Base | None:
         ) from None
 
 
-def _let_us_retry(reference: db.Reference) -> None:
+class _Metered(requests.adapters.HTTPAdapter):
+    """Says of every write how large it is before it is sent; and sends it once."""
+
+    def __init__(self, spend: Callable[[int], None]) -> None:
+        super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)
+        self._spend = spend
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        if request.method != "GET":
+            self._spend(len(request.body or b""))
+        return super().send(request, *args, **options)
+
+
+def _let_us_retry(reference: db.Reference, adapter: requests.adapters.HTTPAdapter) -> None:
     """Take the SDK's own retries out: they would hold a task for 7 s, and know no lease."""
     session = reference._client.session
     for scheme in ("http://", "https://"):
-        session.mount(
-            scheme, requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=0)
-        )
+        session.mount(scheme, adapter)
     # Looking for proxies and certificates in the environment at every call costs a third of it.
     found = session.merge_environment_settings(reference._client.base_url, {}, None, None, None)
     session.proxies, session.verify = found["proxies"], found["verify"]
@@ -213,5 +229,5 @@ def firebase_of_this_process(settings: Settings) -> FirebaseClient:
     """The client of this process, made when it is first asked for, and anew after a fork."""
     global _of_process  # noqa: PLW0603 - one per process is the point
     if _of_process is None or _of_process[0] != os.getpid():
-        _of_process = (os.getpid(), FirebaseClient(settings))
+        _of_process = (os.getpid(), FirebaseClient(settings, budget_of(settings).spend))
     return _of_process[1]

@@ -22,7 +22,12 @@ BULK = 500
 MOST_WAITING = 8
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
-_LOOK_AGAIN = 0.01
+REST = 3
+"""How many times as long as it took the hand-over rests: then it takes a quarter of the time at the
+most, from the machine and from Redis, and the busier they are, the more changes fold into one."""
+
+_LONGEST_REST = 0.5
+_LOOK_AGAIN = 0.02
 _LOOK_FOR_OVERDUE = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
@@ -96,9 +101,11 @@ class Handover:
                     self._wake.clear()
             self._wake.wait(_LOOK_FOR_OVERDUE)
             try:
+                began = time.monotonic()
                 if self._queue.waiting() < MOST_WAITING:
                     self._hand_over()
                     self._hand_over_again()
+                    self._closing.wait(min(REST * (time.monotonic() - began), _LONGEST_REST))
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
                 pause = _FIRST_PAUSE

@@ -29,8 +29,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
 """Microseconds in a day."""
 
-_AHEAD = AHEAD_LIMIT // timedelta(microseconds=1)
-_BEHIND = BEHIND_LIMIT // timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_AHEAD = AHEAD_LIMIT // _MICROSECOND
+_BEHIND = BEHIND_LIMIT // _MICROSECOND
 # Printable, and nothing that JSON would have to escape.
 _SYMBOL = re.compile(r"[!#-\[\]-~]{1,32}")
 _LONGEST_SENDER = 128
@@ -254,17 +255,24 @@ def to_microseconds(timestamp: str) -> int:
         moment = datetime.fromisoformat(timestamp)
         if len(timestamp) <= len("2025-05-15"):
             raise ValueError
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         raise RejectMessage(
             f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
         ) from None
-    return since.days * DAY + since.seconds * 1_000_000 + since.microseconds
 
 
 def to_text(at: int) -> str:
     """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
-    return (EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+    second, microsecond = divmod(at, 1_000_000)
+    return f"{_second_to_text(second)}.{microsecond:06d}+00:00"
+
+
+@lru_cache(maxsize=1024)
+def _second_to_text(second: int) -> str:
+    return (EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
 def day_of(at: int) -> int:
@@ -275,14 +283,3 @@ def day_of(at: int) -> int:
 def date_of(day: int) -> date:
     """The date of a day counted from 1970-01-01."""
     return EPOCH.date() + timedelta(days=day)
-
-
-def envelope(data: str, now: str, sender: str = SENDER) -> str:
-    """The JSON of a message around the JSON `data`.
-
-    Args:
-        data: the JSON of the message's data.
-        now: naive local time, as every program of this system writes it; informative only.
-        sender: who sends it; must need no escaping.
-    """
-    return f'{{"data": {data}, "timestamp": "{now}", "sender": "{sender}"}}'

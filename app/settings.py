@@ -136,6 +136,18 @@ class Settings:
         "how long one request to Firebase may wait for its connection, and for its answer",
         _whole_number(1, 10),
     )
+    firebase_writes_per_second: int = _setting(
+        "FIREBASE_WRITES_PER_SECOND",
+        800,
+        "requests that all workers together may send; a database takes about 1,000",
+        _whole_number(1, 100_000),
+    )
+    firebase_megabytes_per_minute: int = _setting(
+        "FIREBASE_MEGABYTES_PER_MINUTE",
+        48,
+        "how much they may send; a database takes 64",
+        _whole_number(1, 100_000),
+    )
     profit_base_path: Path = _setting(
         "PROFIT_BASE_PATH",
         Path("data/performance/profits"),
@@ -162,6 +174,12 @@ class Settings:
         Path("data/publisher"),
         "folder in which a bot keeps the reports that Redis cannot take at the moment",
         Path,
+    )
+    ledger_days_kept: int = _setting(
+        "LEDGER_DAYS_KEPT",
+        400,
+        "days for which the reports behind the figures are kept; the daily JSON files stay",
+        _whole_number(8, 100_000),
     )
     reconcile_seconds: int = _setting(
         "RECONCILE_SECONDS",

@@ -2,15 +2,17 @@
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import redis
 
 from app.errors import StopProgram
-from app.redis_client import bare_connection
 from app.settings import masked
+from app.wire import Wire
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +25,23 @@ PONG_WITHIN = 4.0
 PATIENCE_AT_START = 3.0
 """Seconds for which a Redis that is still starting is waited for."""
 
+MOST_UNREAD = 32 * 1024 * 1024
+"""Bytes that are read ahead of who handles them; then it is for Redis to keep what comes."""
+
+_SUBSCRIBED_WITHIN = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_LOOK_AGAIN = 0.01
+_TICK = 1.0
 
-
-class Received(NamedTuple):
-    """A message, and the channel it came on."""
-
-    channel: str
-    message: bytes
+Received = tuple[bytes, bytes]
+"""The channel of a message, and the message."""
 
 
 class Subscriber:
     """Subscribes to channels and patterns, and does so again after every outage.
+
+    A thread reads what comes, and does nothing else: Redis cuts off a subscriber that is behind by
+    32 MB, so neither a slow disk nor a burst may keep it from reading.
 
     A socket that neither answers nor closes is noticed by a PING of our own: the PING of redis-py
     is only sent, its answer is not missed.
@@ -49,16 +56,18 @@ class Subscriber:
         self._url = url
         self._channels = list(channels)
         self._patterns = list(patterns)
-        self._connection: Any = None
-        self._early: list[Received] = []
+        self._wire: Wire | None = None
+        self._inbox: SimpleQueue[tuple[list[Received], int]] = SimpleQueue()
+        self._bytes_put = self._bytes_taken = 0
         self._heard = self._pinged = 0.0
         self._pause = _FIRST_PAUSE
-        self._try_at = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
         self.subscriptions = 0
         """How often it has subscribed: more than before means that messages may be missing."""
 
     def start(self) -> None:
-        """Subscribe for the first time.
+        """Subscribe for the first time, and begin to read.
 
         Raises:
             StopProgram: Redis cannot be reached, also not after a short wait.
@@ -67,6 +76,7 @@ class Subscriber:
         while True:
             try:
                 self._subscribe()
+                break
             except (redis.RedisError, OSError) as error:
                 if isinstance(error, redis.AuthenticationError) or time.monotonic() >= give_up_at:
                     raise StopProgram(
@@ -74,98 +84,109 @@ class Subscriber:
                         "start it, or correct REDIS_URL"
                     ) from None
                 time.sleep(_FIRST_PAUSE)
-            else:
-                return
-
-    def close(self) -> None:
-        """Leave all channels."""
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._connection = None
+        self._thread.start()
 
     def receive(self, limit: int, timeout: float) -> list[Received]:
         """Wait for a message, then take what else is already there.
 
         Args:
-            limit: how many messages at the most.
+            limit: after how many messages to stop taking; what was read together stays together.
             timeout: seconds to wait for the first.
 
         Returns:
             The messages in order; none after `timeout`, or while Redis is away.
         """
-        if self._connection is None and not self._reconnected(timeout):
-            return []
-        batch, self._early = self._early, []
+        batch: list[Received] = []
         try:
-            self._read(batch, limit, 0 if batch else timeout)
-            self._check_alive()
-        except (redis.RedisError, OSError) as error:
-            self._lost(error)
+            messages, size = self._inbox.get(timeout=timeout)
+            while True:
+                self._bytes_taken += size
+                batch += messages
+                if len(batch) >= limit:
+                    break
+                messages, size = self._inbox.get_nowait()
+        except Empty:
+            pass
         return batch
 
-    def _read(self, batch: list[Received], limit: int, timeout: float) -> None:
-        connection = self._connection
-        wait = timeout
-        while len(batch) < limit and connection.can_read(timeout=wait):
-            self._take(connection.read_response(), batch)
-            wait = 0
-        if wait != timeout or batch:
-            self._heard = time.monotonic()
+    def close(self) -> None:
+        """Leave all channels; what was read before can still be received."""
+        self._closing.set()
+        wire = self._wire
+        if wire is not None:
+            wire.close()
+        if self._thread.is_alive():
+            self._thread.join(_TICK)
 
-    @staticmethod
-    def _take(response: list[bytes], batch: list[Received]) -> bytes:
-        kind = response[0]
-        if kind == b"message":
-            batch.append(Received(response[1].decode(errors="replace"), response[2]))
-        elif kind == b"pmessage":
-            batch.append(Received(response[2].decode(errors="replace"), response[3]))
-        return kind
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if self._wire is None:
+                    self._subscribe()
+                self._read()
+            except (redis.RedisError, OSError) as error:
+                self._lost(error)
+
+    def _read(self) -> None:
+        assert self._wire is not None  # noqa: S101 - for the type checker
+        try:
+            answers, size = self._wire.receive(_TICK)
+        except TimeoutError:
+            self._check_alive()
+            return
+        self._heard = time.monotonic()
+        self._put(answers, size)
+        while self._bytes_put - self._bytes_taken > MOST_UNREAD and not self._closing.is_set():
+            time.sleep(_LOOK_AGAIN)
+
+    def _put(self, answers: Sequence[Any], size: int) -> None:
+        messages = [
+            (answer[-2], answer[-1]) for answer in answers if answer[0] in {b"message", b"pmessage"}
+        ]
+        if messages:
+            self._bytes_put += size
+            self._inbox.put((messages, size))
 
     def _check_alive(self) -> None:
+        assert self._wire is not None  # noqa: S101 - for the type checker
         now = time.monotonic()
         if self._pinged > self._heard:
             if now - self._pinged > PONG_WITHIN:
                 raise redis.ConnectionError("it does not answer a PING")
         elif now - self._heard > SILENCE_BEFORE_PING:
             self._pinged = now
-            self._connection.send_command("PING", check_health=False)
+            self._wire.send(self._wire.pack("PING"))
 
     def _subscribe(self) -> None:
-        connection = bare_connection(self._url)
-        connection.connect()
+        wire = Wire(self._url)
         try:
             for command, names in (("SUBSCRIBE", self._channels), ("PSUBSCRIBE", self._patterns)):
                 if names:
-                    connection.send_command(command, *names)
+                    wire.send(wire.pack(command, *names))
             awaited = len(self._channels) + len(self._patterns)
-            while awaited:
+            while awaited > 0:
+                answers, size = wire.receive(_SUBSCRIBED_WITHIN)
+                refused = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+                if refused:
+                    raise refused[0]
+                awaited -= sum(answer[0] in {b"subscribe", b"psubscribe"} for answer in answers)
                 # What comes on one channel before the next is confirmed is kept.
-                kind = self._take(connection.read_response(), self._early)
-                awaited -= kind in {b"subscribe", b"psubscribe"}
+                self._put(answers, size)
         except BaseException:
-            connection.disconnect()
+            wire.close()
             raise
-        self._connection = connection
+        self._wire = wire
         self._heard = time.monotonic()
         self._pause = _FIRST_PAUSE
         self.subscriptions += 1
         log.info("subscribed redis=%s times=%d", masked(self._url), self.subscriptions)
 
-    def _reconnected(self, timeout: float) -> bool:
-        wait = self._try_at - time.monotonic()
-        if wait > 0:
-            time.sleep(min(wait, timeout))
-            return False
-        try:
-            self._subscribe()
-        except (redis.RedisError, OSError) as error:
-            self._lost(error)
-            return False
-        return True
-
     def _lost(self, error: Exception) -> None:
-        if self._connection is not None:
+        if self._closing.is_set():
+            return
+        if self._wire is not None:
             log.warning("redis_lost redis=%s reason=%s", masked(self._url), error)
-        self.close()
-        self._try_at = time.monotonic() + self._pause * random.uniform(0.5, 1)  # noqa: S311
+            self._wire.close()
+            self._wire = None
+        self._closing.wait(self._pause * random.uniform(0.5, 1))  # noqa: S311
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

@@ -7,12 +7,15 @@ from app.channels import TICKER_PERFORMANCE, TICKER_UPDATES
 from app.errors import RejectMessage
 from app.handover import NewValue
 from app.messages import read_performance, read_update
+from app.subscriber import Received
+
+_UPDATES, _PERFORMANCE = TICKER_UPDATES.encode(), TICKER_PERFORMANCE.encode()
 
 Refused = tuple[bytes, str]
 """A message, and why it cannot be used."""
 
 
-def new_values(received: Iterable[tuple[str, bytes]]) -> tuple[list[NewValue], list[Refused]]:
+def new_values(received: Iterable[Received]) -> tuple[list[NewValue], list[Refused]]:
     """The values in messages, given with the channel that each came on, and what was none.
 
     A message on any other channel is left alone.
@@ -21,9 +24,9 @@ def new_values(received: Iterable[tuple[str, bytes]]) -> tuple[list[NewValue], l
     refused: list[Refused] = []
     for channel, message in received:
         try:
-            if channel.startswith(TICKER_UPDATES):
+            if channel.startswith(_UPDATES):
                 update = read_update(message)
-            elif channel.startswith(TICKER_PERFORMANCE):
+            elif channel.startswith(_PERFORMANCE):
                 update = read_performance(message)
             else:
                 continue
@@ -33,6 +36,6 @@ def new_values(received: Iterable[tuple[str, bytes]]) -> tuple[list[NewValue], l
     return values, refused
 
 
-def performance_values(shown: Iterable[tuple[str, str]]) -> list[NewValue]:
-    """The values for symbols given with their five fields, as the inside of a JSON object."""
-    return [NewValue(symbol, "performance", f"{{{fields}}}") for symbol, fields in shown]
+def performance_values(shown: Iterable[tuple[str, bytes]]) -> list[NewValue]:
+    """The values for symbols given with their five fields as JSON."""
+    return [NewValue(symbol, "performance", fields) for symbol, fields in shown]

@@ -243,7 +243,7 @@ class System:
         path = path_of(self.base, today() if day is None else day)
         try:
             found: dict[str, Any] = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         return found
 

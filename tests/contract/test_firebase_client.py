@@ -1,10 +1,10 @@
 """What FirebaseClient writes, as a reader of the database finds it; over the real Admin SDK."""
 
+import dataclasses
 import multiprocessing
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,12 +206,13 @@ def _write_in_child(settings: Settings, number: int) -> None:
 
 
 def test_children_of_a_process_that_has_used_its_client_get_their_own(
-    given_settings: Settings, firebase: Firebase, tmp_path: Path
+    given_settings: Settings, firebase: Firebase, redis_url: str
 ) -> None:
-    firebase_of_this_process(given_settings).store_ticker_data("SOFI", "performance", PERFORMANCE)
+    settings = dataclasses.replace(given_settings, redis_url=redis_url)
+    firebase_of_this_process(settings).store_ticker_data("SOFI", "performance", PERFORMANCE)
     fork = multiprocessing.get_context("fork")
     children = [
-        fork.Process(target=_write_in_child, args=(given_settings, number)) for number in range(4)
+        fork.Process(target=_write_in_child, args=(settings, number)) for number in range(4)
     ]
     for child in children:
         child.start()

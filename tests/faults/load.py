@@ -1,15 +1,17 @@
 """Bots that trade while something is broken, and the verdict on what came of it."""
 
 import itertools
+import json
 import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from app.errors import RetryLater
 from app.publisher import RedisPublisher
-from tests.system import System, report, wait_until
+from tests.system import PATIENCE, System, report, wait_until
 
 
 @dataclass
@@ -26,7 +28,8 @@ class Verdict:
 class Trading:
     """Journaling bots that go on publishing, as a context, and remember what they reported.
 
-    Amounts are eighths, so that sums of floats are exact.
+    Amounts are eighths, so that sums of floats are exact; none is a loss, so that a total that
+    falls is a step back.
     """
 
     def __init__(
@@ -45,9 +48,18 @@ class Trading:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         self._done.set()
-        self._thread.join()
+        if kind is not None:
+            # The test has failed: nobody is left to mend what the bots may be waiting for.
+            return
+        self._thread.join(2 * PATIENCE)
+        assert not self._thread.is_alive(), "a bot waits for Redis for ever"
         wait_until(lambda: not any(self._spool.glob("*.spool")), "empty spool", within=60)
         self._publisher.close()
 
@@ -66,35 +78,63 @@ class Trading:
                 self._publisher.publish("PROFIT_REPORT", data, sender="bot")
                 break
             except RetryLater:
-                time.sleep(0.05)
+                if self._done.wait(0.05):
+                    return
         self.sums[symbol] += amount
         self.sent += 1
+
+
+def rounded(sums: dict[str, float]) -> dict[str, float]:
+    """What the whole system should show, with the account."""
+    expected = dict(sums) | {"aggregate": sum(sums.values())}
+    return {symbol: round(total, 2) for symbol, total in expected.items()}
 
 
 def settle(system: System, sums: dict[str, float], sent: int, within: float) -> Verdict:
     """Wait until daily JSON and Firebase say what was reported, and say how long it took."""
     begin = time.monotonic()
-    expected = dict(sums) | {"aggregate": sum(sums.values())}
+    expected = rounded(sums)
     while True:
         file = {symbol: record["total"] for symbol, record in system.daily_file().items()}
         firebase = totals_in_firebase(system)
         seconds = time.monotonic() - begin
-        rounded = {symbol: round(total, 2) for symbol, total in expected.items()}
-        wrong = [s for s in rounded if file.get(s) != rounded[s]] + [
-            s for s in file if s not in rounded
+        wrong = [s for s in expected if file.get(s) != expected[s]] + [
+            s for s in file if s not in expected
         ]
-        stale = [s for s in rounded if firebase.get(s) != rounded[s]]
+        stale = [s for s in expected if firebase.get(s) != expected[s]]
         if not wrong and not stale:
             return Verdict(sent, seconds)
         if seconds > within:
             differences = [
-                f"{s}: reported {rounded.get(s)}, file {file.get(s)}, Firebase {firebase.get(s)}"
+                f"{s}: reported {expected.get(s)}, file {file.get(s)}, Firebase {firebase.get(s)}"
                 for s in sorted({*wrong, *stale})
             ]
             return Verdict(sent, seconds, len(wrong), len(stale), differences)
         time.sleep(0.05)
 
 
+def steps_back(system: System) -> list[str]:
+    """Where a stored total was ever followed by a smaller one."""
+    newest: dict[str, float] = {}
+    found = []
+    for path, total in system.firebase.writes():
+        if path.endswith("/performance/total"):
+            if total < newest.get(path, 0.0):
+                found.append(f"{path}: {total} after {newest[path]}")
+            newest[path] = total
+    return found
+
+
 def totals_in_firebase(system: System) -> dict[str, Any]:
     tree = system.firebase.get() or {}
     return {symbol: node.get("performance", {}).get("total") for symbol, node in tree.items()}
+
+
+def announced_totals(system: System) -> dict[str, float]:
+    """What is on its way to Firebase: the newest value that each symbol's slot was given."""
+    found = {}
+    for slot in system.redis.scan_iter("profit-bridge:newest:* performance"):
+        symbol = slot.decode().removeprefix("profit-bridge:newest:").removesuffix(" performance")
+        value: Any = system.redis.hget(slot, "value")
+        found[symbol] = float(json.loads(value or "{}").get("total", 0))
+    return found

@@ -1,5 +1,6 @@
 """Reports repeated, reordered, late or dated by a wrong clock; disks full, torn or read-only."""
 
+import json
 import os
 import random
 import shutil
@@ -118,10 +119,79 @@ def test_daily_file_that_cannot_be_written(system: System, record: Record) -> No
         folder.rename(folder.with_name("gone"))
         folder.write_text("")
         wait_until(lambda: "daily_file_not_written" in bridge.log.read_text(), "notice")
-        folder.unlink()
-        trade_on(trading)
+    # Nothing is reported any more that would have the file written.
+    assert settle(system, trading.sums, trading.sent, within=2).wrong
+    folder.unlink()
     verdict = settle(system, trading.sums, trading.sent, within=30)
     record("daily file cannot be written, then can", 1, verdict)
+
+
+def mounted(*words: str | Path) -> bool:
+    """Whether `mount` did as it was told."""
+    command = ["mount", *map(str, words)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def test_daily_file_on_a_disk_that_is_read_only_for_a_while(
+    system: System, record: Record, small_disk: Path
+) -> None:
+    """The ledger is elsewhere: no disk can be made read-only while a file on it is written."""
+    system.base.mkdir()
+    (system.base / f"{midnight(today()):%Y}").symlink_to(small_disk)
+    bridge = system.start_bridge()
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        wait_until(lambda: bool(system.daily_file()), "the file")
+        wait_until(lambda: mounted("-o", "remount,ro", small_disk), "a read-only disk")
+        trade_on(trading)
+        wait_until(lambda: "daily_file_not_written" in bridge.log.read_text(), "notice")
+    # Nothing is reported any more that would have the file written.
+    assert settle(system, trading.sums, trading.sent, within=2).wrong
+    assert mounted("-o", "remount,rw", small_disk)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("daily file's disk read-only, then writable again", 1, verdict)
+
+
+@pytest.fixture
+def disk_that_can_fail(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A small disk that takes nothing any more when it is told to, and the image that it is in."""
+    disk, image = tmp_path / "disk", tmp_path / "image"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(24 * 1024 * 1024)
+    if (
+        shutil.which("mkfs.ext4") is None
+        or subprocess.run(["mkfs.ext4", "-q", image], check=False).returncode
+        or not mounted("-o", "loop", image, disk)
+    ):
+        pytest.skip("mounting a disk image is not allowed here")
+    yield disk, image
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_disk_that_fails_and_becomes_read_only_under_the_bridge(
+    system: System, record: Record, disk_that_can_fail: tuple[Path, Path]
+) -> None:
+    """What an operator does then: end the bridge, repair and mount the disk, start the bridge."""
+    disk, image = disk_that_can_fail
+    system.base = disk / "profits"
+    bridge = system.start_bridge(PROFIT_BASE_PATH=str(system.base))
+    system.start_worker()
+    with Trading(system) as trading:
+        trade_on(trading)
+        assert mounted("-o", "remount,abort", disk)
+        trade_on(trading)
+        wait_until(lambda: "not_counted" in bridge.log.read_text(), "a read-only disk noticed")
+        bridge.signal(signal.SIGTERM)
+        assert bridge.wait(PATIENCE) == 1
+        subprocess.run(["umount", str(disk)], check=True)
+        assert mounted("-o", "loop", image, disk)
+        system.processes.remove(bridge)
+        system.start_bridge(PROFIT_BASE_PATH=str(system.base))
+        trade_on(trading)
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    record("disk failed and read-only, then repaired", 1, verdict)
 
 
 @pytest.mark.parametrize("cut", [1, 100, 5000])
@@ -141,6 +211,23 @@ def test_ledger_cut_off_in_mid_write(system: System, record: Record, cut: int) -
     record("ledger cut off in mid-write", 1, verdict)
 
 
+def inflict(harm: str, path: Path) -> None:
+    """Do something to a daily file that its owner would not."""
+    whole = path.read_bytes() if path.exists() else b"{}"
+    if harm == "delete":
+        path.unlink(missing_ok=True)
+    elif harm == "tear":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        path.write_bytes(whole.replace(b'"total": ', b'"total": 9', 1))
+
+
+def is_whole(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return bool(json.loads(path.read_bytes()))
+    return False
+
+
 @pytest.mark.parametrize("harm", ["delete", "tear", "flip"])
 def test_daily_file_harmed_under_load(system: System, record: Record, harm: str) -> None:
     times = 10
@@ -150,13 +237,12 @@ def test_daily_file_harmed_under_load(system: System, record: Record, harm: str)
         trade_on(trading)
         path = next(system.base.rglob("*_profit.json"))
         for _ in range(times):
-            whole = path.read_bytes() if path.exists() else b"{}"
-            if harm == "delete":
-                path.unlink(missing_ok=True)
-            elif harm == "tear":
-                path.write_bytes(whole[: len(whole) // 2])
-            else:
-                path.write_bytes(whole.replace(b'"total": ', b'"total": 9', 1))
+            inflict(harm, path)
             trade_on(trading, 50)
+    settle(system, trading.sums, trading.sent, within=30)
+    # Once more, when no report comes that would have the file written anyway.
+    inflict(harm, path)
+    wait_until(lambda: is_whole(path), "a whole file")
     verdict = settle(system, trading.sums, trading.sent, within=30)
+    assert harm != "tear" or list(path.parent.glob("*.unusable-*")), "the torn file was not kept"
     record(f"daily file harmed: {harm}", times, verdict)

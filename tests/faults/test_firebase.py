@@ -4,12 +4,13 @@ import json
 import random
 import threading
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import requests
 
 from tests.faults.conftest import Record
-from tests.faults.load import Trading, settle, totals_in_firebase
+from tests.faults.load import Trading, rounded, settle, steps_back, totals_in_firebase
 from tests.faults.test_redis import trade_on
 from tests.system import System, envelope, report, wait_until
 
@@ -61,7 +62,9 @@ def test_troubled(system: System, record: Record, name: str, fault: dict[str, ob
     with Trading(system, symbols=20) as trading:
         trade_on(trading, 2000)
     system.firebase.faults()
-    record(f"Firebase: {name}", 1, settle(system, trading.sums, trading.sent, within=30))
+    verdict = settle(system, trading.sums, trading.sent, within=30)
+    assert not steps_back(system)
+    record(f"Firebase: {name}", 1, verdict)
 
 
 def test_writes_that_land_after_their_timeout_over_newer_data(
@@ -83,6 +86,13 @@ def test_writes_that_land_after_their_timeout_over_newer_data(
 
 def failed_stores(system: System) -> str:
     return system.run("-m", "app", "failed-stores").stdout
+
+
+def refused_totals(system: System) -> dict[str, float]:
+    """The newest total of each symbol that Firebase refused."""
+    newest_first: Any = system.redis.lrange("profit-bridge:failed-stores", 0, -1)
+    failed = [json.loads(entry) for entry in reversed(newest_first)]
+    return {entry["symbol"]: entry["value"]["total"] for entry in failed}
 
 
 def test_one_poisoned_symbol_in_a_bulk_write(system: System, record: Record) -> None:
@@ -127,7 +137,7 @@ def test_credentials_that_are_wrong_and_then_mended(system: System, record: Reco
     system.start_worker()
     with Trading(system) as trading:
         trade_on(trading, 300)
-    wait_until(lambda: system.redis.llen("profit-bridge:failed-stores") > 0, "failures")
+    wait_until(lambda: refused_totals(system) == rounded(trading.sums), "all newest refused")
     system.firebase.faults()
     verdict = settle(system, trading.sums, trading.sent, within=30)
     record("credentials wrong, then mended", 1, verdict)

@@ -1,0 +1,363 @@
+"""What protects against each fault, and how to take it out: a test that stays green then is none.
+
+`python -m tests.faults.without_protections` takes each of these out of a copy of the project and
+runs the tests that must fail without it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change to a file of the project; `old` occurs exactly once in it."""
+
+    file: str
+    old: str
+    new: str
+
+    def applied_to(self, text: str) -> str:
+        """`text` with the change made.
+
+        Raises:
+            ValueError: `old` does not occur exactly once.
+        """
+        count = text.count(self.old)
+        if count != 1:
+            raise ValueError(f"{self.file}: {self.old!r} occurs {count} times, not once")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Protection:
+    """Something that the project does against faults.
+
+    Attributes:
+        name: what it is, in the words of the domain.
+        tests: pytest ids, each of which fails without it.
+        edits: that take it out. Several where another protection covers it.
+    """
+
+    name: str
+    tests: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+
+_BRIDGE = "tests/faults/test_bridge_killed.py::"
+_DISK = "tests/faults/test_delivery_and_disk.py::"
+_FIREBASE = "tests/faults/test_firebase.py::"
+_PUBLISHER = "tests/acceptance/test_publisher.py::"
+_REDIS = "tests/faults/test_redis.py::"
+_SPOOL = "tests/integration/test_spool.py::"
+_WORKERS = "tests/faults/test_workers_killed.py::"
+
+_OVERDUE = Edit("app/handover.py", "offers = self._register.overdue(BULK)", "offers = []")
+_RETRY = Edit(
+    "tasks/store.py",
+    "raise task.retry(exc=error, countdown=pause) from None",
+    "raise GiveUp(f'{error} {pause}') from None",
+)
+_TOUCHED = Edit("app/daily_file.py", "            self._find_touched()\n", "")
+
+PROTECTIONS = [
+    # The bridge killed
+    Protection(
+        "the journal is read on from where the ledger is",
+        (
+            _BRIDGE + "test_killed_at_random_moments[0]",
+            _BRIDGE + "test_killed_right_after_a_step[receive]",
+            _DISK + "test_disk_that_fails_and_becomes_read_only_under_the_bridge",
+        ),
+        (
+            Edit(
+                "app/ledger.py",
+                'self._position("journal") or "0-0"',
+                "f\"{__import__('time').time_ns() // 1_000_000}-0\"",
+            ),
+        ),
+    ),
+    Protection(
+        "what was recorded and perhaps not told is told at the next start",
+        tuple(
+            _BRIDGE + f"test_killed_right_after_a_step[{step}]"
+            for step in ("commit", "file", "publish", "hand-over")
+        ),
+        (
+            Edit(
+                "app/bookkeeper.py",
+                "reports = self._ledger.unpublished()",
+                "reports: list[ProfitReport] = []",
+            ),
+        ),
+    ),
+    Protection(
+        "one bridge per ledger",
+        (_BRIDGE + "test_a_second_bridge_refuses_until_the_first_is_killed",),
+        (Edit("app/ledger.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),),
+    ),
+    # Delivery
+    Protection(
+        "a report has an identity, and counts once",
+        (
+            _DISK + "test_repeated_and_reordered",
+            _REDIS + "test_paused_again_and_again_while_tasks_are_enqueued",
+            _PUBLISHER + "test_a_bot_killed_between_sending_and_forgetting_doubles_nothing",
+        ),
+        (Edit("app/ledger.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
+    ),
+    Protection(
+        "a late report is not shown where there is a newer day",
+        (_DISK + "test_late_across_midnight_and_unknown_past_days",),
+        (Edit("app/book.py", "if day >= self._newest_day.get(symbol, day):", "if True:"),),
+    ),
+    Protection(
+        "a report may come from a clock that is ahead of the bridge's",
+        (_DISK + "test_bridge_clock_set_back_and_ahead[-2]",),
+        (Edit("app/messages.py", "timedelta(minutes=5)", "timedelta(seconds=1)"),),
+    ),
+    Protection(
+        "a report may come from a clock that is behind the bridge's",
+        (_DISK + "test_bridge_clock_set_back_and_ahead[2]",),
+        (Edit("app/messages.py", "timedelta(days=7)", "timedelta(minutes=1)"),),
+    ),
+    # Disks
+    Protection(
+        "what the disk did not take is not counted, and tried again",
+        (_DISK + "test_disk_full",),
+        (
+            Edit(
+                "app/bookkeeper.py",
+                'raise RetryLater(f"the ledger takes nothing: {error}") from None',
+                'log.error("not_counted %s", error)\n'
+                "            self._ledger.journal_position = batch.journal_position\n"
+                "            return []",
+            ),
+        ),
+    ),
+    Protection(
+        "the journal's position is in the transaction of the reports",
+        tuple(_DISK + f"test_ledger_cut_off_in_mid_write[{cut}]" for cut in (1, 100, 5000)),
+        (
+            Edit(
+                "app/ledger.py",
+                "outcomes: list[Outcome] = []",
+                "outcomes: list[Outcome] = []\n"
+                '        self._set_position("journal", journal_position)',
+            ),
+        ),
+    ),
+    Protection(
+        "a daily file that could not be written is written later",
+        (
+            _DISK + "test_daily_file_that_cannot_be_written",
+            _DISK + "test_daily_file_on_a_disk_that_is_read_only_for_a_while",
+        ),
+        (
+            Edit(
+                "app/daily_file.py",
+                "                with self._lock:\n"
+                "                    self._dirty.add(day)\n"
+                "                self._wake.set()\n",
+                "",
+            ),
+            _TOUCHED,
+        ),
+    ),
+    Protection(
+        "a daily file that somebody touched is made again",
+        tuple(_DISK + f"test_daily_file_harmed_under_load[{harm}]" for harm in ("delete", "flip")),
+        (_TOUCHED,),
+    ),
+    Protection(
+        "a torn daily file is kept for a person",
+        (_DISK + "test_daily_file_harmed_under_load[tear]",),
+        (Edit("app/daily_file.py", "    _keep_unusable(path)\n", "    pass\n"),),
+    ),
+    # Redis
+    Protection(
+        "a slot that is kept for a retry is free again soon after it",
+        (_REDIS + "test_killed_and_restarted_under_load_with_workers_holding_retries",),
+        (Edit("app/storing.py", "RETRY_MARGIN = 15.0", "RETRY_MARGIN = 3600.0"),),
+    ),
+    Protection(
+        "a journal that Redis lost is read from its start",
+        (_REDIS + "test_restarted_with_all_its_data_lost",),
+        (
+            Edit(
+                "app/journal.py",
+                "if not self._client.exists(JOURNAL):\n            return position != START",
+                "if True:\n            return False",
+            ),
+        ),
+    ),
+    Protection(
+        "all newest figures are offered again from time to time",
+        (
+            _REDIS + "test_restarted_with_all_its_data_lost",
+            _FIREBASE + "test_rules_that_deny_one_symbol",
+            _FIREBASE + "test_credentials_that_are_wrong_and_then_mended",
+            _FIREBASE + "test_a_fifth_of_the_nodes_corrupted_by_hand",
+        ),
+        (Edit("app/bridge.py", "self._settings.reconcile_seconds", "86_400"),),
+    ),
+    Protection(
+        "a subscription that does not answer a PING is given up",
+        (_REDIS + "test_half_open_on_the_bridges_side",),
+        (Edit("app/subscriber.py", "PONG_WITHIN = 4.0", "PONG_WITHIN = 3600.0"),),
+    ),
+    Protection(
+        "a worker waits for its broker only so long",
+        (_REDIS + "test_half_open_on_the_workers_side",),
+        (Edit("celeryconfig.py", '    "socket_timeout": 5,\n', ""),),
+    ),
+    Protection(
+        "a bot waits for an answer only so long",
+        (_REDIS + "test_half_open_on_the_publishers_side",),
+        (
+            Edit(
+                "app/courier.py",
+                "left = max(0.001, deadline - time.monotonic())",
+                "left = 3600.0",
+            ),
+        ),
+    ),
+    Protection(
+        "a worker outlives a full Redis",
+        (_REDIS + "test_memory_full",),
+        (
+            Edit(
+                "celeryconfig.py",
+                "broker_channel_error_retry = True",
+                "broker_channel_error_retry = False",
+            ),
+        ),
+    ),
+    Protection(
+        "a bridge that was cut off subscribes again, or reads the journal unasked",
+        (_REDIS + "test_cut_off_for_slowness",),
+        (
+            Edit(
+                "app/subscriber.py",
+                "if self._wire is None:\n                    self._subscribe()",
+                'if self._wire is None:\n                    raise OSError("not again")',
+            ),
+            Edit("app/bridge.py", "JOURNAL_CHECK_SECONDS = 1.0", "JOURNAL_CHECK_SECONDS = 3600.0"),
+        ),
+    ),
+    Protection(
+        "an open slot is looked at again",
+        (
+            _REDIS + "test_tasks_lost_from_the_queue",
+            _REDIS + "test_an_order_whose_task_was_lost_is_stored",
+            _WORKERS + "test_workers_killed_whole",
+        ),
+        (_OVERDUE,),
+    ),
+    # Workers
+    Protection(
+        "a task that dies with its process is given out again",
+        (_WORKERS + "test_children_killed_in_mid_write",),
+        (
+            Edit(
+                "celeryconfig.py",
+                "task_reject_on_worker_lost = True",
+                "task_reject_on_worker_lost = False",
+            ),
+            _OVERDUE,
+        ),
+    ),
+    Protection(
+        "a slot has one writer at a time",
+        (
+            _REDIS + "test_client_killed_in_mid_task",
+            _FIREBASE + "test_troubled[slow, 3 s for a share-fault2]",
+        ),
+        (
+            Edit(
+                "app/newest_scripts.py",
+                "if s.till > now and s.holder ~= task .. '/' then",
+                "if false then",
+            ),
+        ),
+    ),
+    # Firebase
+    Protection(
+        "retries are seconds apart, however long the outage was",
+        (_FIREBASE + "test_down_for_two_minutes_under_load",),
+        (Edit("tasks/store.py", "LONGEST_PAUSE = 4.0", "LONGEST_PAUSE = 60.0"),),
+    ),
+    Protection(
+        "a retrying task keeps its slots, so that there is one of them per slot",
+        (_FIREBASE + "test_down_for_two_minutes_under_load",),
+        (
+            Edit(
+                "app/storing.py",
+                "register.keep(writes, holder, seconds + RETRY_MARGIN, in_doubt=in_doubt)",
+                "register.give_back(writes, holder, in_doubt=in_doubt)",
+            ),
+        ),
+    ),
+    Protection(
+        "a store that failed for a while is tried again",
+        (
+            _FIREBASE + "test_troubled[503 for a share of calls-fault0]",
+            _FIREBASE + "test_troubled[commit, then drop the connection-fault3]",
+            _FIREBASE + "test_troubled[drop the connection, then nothing-fault4]",
+        ),
+        (_RETRY, _OVERDUE),
+    ),
+    Protection(
+        "who has written looks again for something newer",
+        (_FIREBASE + "test_troubled[slow, 40 ms-fault1]",),
+        (
+            Edit(
+                "app/storing.py",
+                "writes = register.confirm(taken, holder, refused)",
+                "register.confirm(taken, holder, refused)\n        writes = []",
+            ),
+            _OVERDUE,
+        ),
+    ),
+    Protection(
+        "a write without an answer is stored once more when it can land no more",
+        (_FIREBASE + "test_writes_that_land_after_their_timeout_over_newer_data",),
+        (
+            Edit(
+                "app/newest.py",
+                "doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0",
+                "doubt = 0",
+            ),
+        ),
+    ),
+    Protection(
+        "the one value that Firebase refuses is found, and the others are stored",
+        (_FIREBASE + "test_one_poisoned_symbol_in_a_bulk_write",),
+        (Edit("app/storing.py", "if len(writes) == 1:", "if True:"),),
+    ),
+    # The publisher's spool
+    Protection(
+        "what a bot that was killed has left is sent by the next one",
+        (_PUBLISHER + "test_a_killed_bot_leaves_its_reports_to_the_next_one",),
+        (Edit("app/publisher.py", "        self._courier.take_over_leftovers()\n", ""),),
+    ),
+    Protection(
+        "what is spooled goes first",
+        (
+            _PUBLISHER
+            + "test_reports_made_while_redis_is_down_arrive_by_themselves_once_and_in_order",
+        ),
+        (Edit("app/courier.py", "self._spool.oldest(_BATCH)", "self._spool.oldest(_BATCH)[::-1]"),),
+    ),
+    Protection(
+        "a spooled report that is torn or damaged is known by its checksum",
+        (_SPOOL + "test_a_damaged_record_is_left_to_a_person_and_the_others_are_sent",),
+        (Edit("app/spool.py", 'if checksum == b"%08x" % zlib.crc32(message):', "if checksum:"),),
+    ),
+    Protection(
+        "the spool of a bot that lives is left alone",
+        (
+            _SPOOL + "test_two_writers_in_one_folder_leave_each_other_alone",
+            _SPOOL + "test_a_process_that_lives_keeps_its_file_and_one_that_is_killed_leaves_it",
+        ),
+        (Edit("app/spool.py", "fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),),
+    ),
+]

@@ -1,0 +1,51 @@
+"""The budget of writes to Firebase, in a real Redis, shared by everybody who asks."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.budget import BURST_SECONDS, LONGEST_WAIT, Budget
+from app.errors import RetryLater
+
+MEGABYTE = 1024 * 1024
+
+
+def granted(budget: Budget, sizes: list[int]) -> list[tuple[float, int]]:
+    """When each request may be sent, and its size; those that are refused are left out."""
+    found = []
+    for size in sizes:
+        try:
+            # Before the call: the real time is this or later, so no span is made longer than it is.
+            asked = time.monotonic()
+            found.append((asked + budget.reserve(size), size))
+        except RetryLater:
+            pass
+    return found
+
+
+def test_all_who_share_a_budget_together_never_exceed_it(redis_url: str) -> None:
+    budgets = [Budget(redis_url, writes_per_second=100, megabytes_per_minute=60) for _ in range(4)]
+    sizes = [2_000] * 30 + [60_000] * 10 + [100] * 60
+    with ThreadPoolExecutor(len(budgets)) as pool:
+        found = pool.map(lambda budget: granted(budget, sizes), budgets)
+        sent = sorted(one for part in found for one in part)
+    slack = 0.05
+    for start, _ in sent:
+        for span in (0.5, 1.0, LONGEST_WAIT):
+            inside = [size for at, size in sent if start <= at <= start + span]
+            assert len(inside) <= 100 * (span + BURST_SECONDS + slack) + 1
+            assert sum(inside) <= MEGABYTE * (span + BURST_SECONDS + slack) + max(inside)
+
+
+def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_url: str) -> None:
+    budget = Budget(redis_url, writes_per_second=1000, megabytes_per_minute=6)
+    assert budget.reserve(10 * MEGABYTE) == 0
+    for _ in range(3):
+        with pytest.raises(RetryLater, match="FIREBASE_MEGABYTES_PER_MINUTE"):
+            budget.reserve(1)
+
+
+def test_what_is_larger_than_the_budget_of_a_second_is_still_sent(redis_url: str) -> None:
+    budget = Budget(redis_url, writes_per_second=1, megabytes_per_minute=1)
+    assert budget.reserve(5 * MEGABYTE) == 0
