@@ -99,6 +99,7 @@ class Bridge:
         self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
         self._to_publish: list[tuple[str, bytes]] = []
         self._subscriptions_seen = 0
+        self._is_behind = False
         self._journal_due = self._prune_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
@@ -143,6 +144,7 @@ class Bridge:
                 journal_has_news = True
         values, refused = new_values(updates)
         batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
+        self._is_behind = len(received) >= BATCH
         self._hand_over(values)
         self._count(batch)
         if journal_has_news:
@@ -267,7 +269,8 @@ class Bridge:
         return self._stopping
 
     def _hand_over(self, values: Iterable[NewValue]) -> None:
-        self._handover.put(value for value in values if self._settings.stores(value.symbol))
+        stored = [value for value in values if self._settings.stores(value.symbol)]
+        self._handover.put(stored, is_behind=self._is_behind)
 
     def _reconcile(self) -> None:
         """Offer all newest figures again, and let go of what is over."""

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import firebase_admin
@@ -44,6 +45,7 @@ _ANSWERED_BY_A_PROXY = frozenset({502, 504})
 _RETRIED_STATUS = frozenset({408, 423, 429, 502, 504})
 
 
+@lru_cache(maxsize=65_536)
 def escape_key(text: str) -> str:
     """`text` as a key that RTDB allows; `unescape_key` gives it back."""
     return _FORBIDDEN.sub(lambda found: f"!{ord(found.group()):02X}", text)

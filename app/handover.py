@@ -22,11 +22,12 @@ BULK = 500
 MOST_WAITING = 8
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
-REST = 3
-"""How many times as long as it took the hand-over rests: then it takes a quarter of the time at the
-most, from the machine and from Redis, and the busier they are, the more changes fold into one."""
+REST, REST_WHILE_BEHIND = 1, 19
+"""How many times as long as it took the hand-over rests. So it takes half of the time at the most
+from machine and Redis, and a twentieth while reports wait to be counted: they come first, and the
+longer changes wait, the more of them fold into one."""
 
-_LONGEST_REST = 0.5
+_LONGEST_REST = 1.0
 _LOOK_AGAIN = 0.02
 _LOOK_FOR_OVERDUE = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -69,18 +70,26 @@ class Handover:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._overdue_at = 0.0
+        self._is_behind = False
         self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
 
     def start(self) -> None:
         """Begin to hand over."""
         self._thread.start()
 
-    def put(self, values: Iterable[NewValue]) -> None:
-        """Take in new values; one that is still here gives way, and keeps its place in line."""
+    def put(self, values: Iterable[NewValue], *, is_behind: bool = False) -> None:
+        """Take in new values; one that is still here gives way, and keeps its place in line.
+
+        Args:
+            values: of any slots.
+            is_behind: the caller has more to do than it can, and needs the machine.
+        """
+        self._is_behind = is_behind
         with self._lock:
             for symbol, key, value in values:
                 self._changed[symbol, key] = value
-        self._wake.set()
+            if self._changed:
+                self._wake.set()
 
     def close(self, timeout: float) -> int:
         """Hand over what can be within `timeout` seconds, and stop; how many slots are left."""
@@ -105,7 +114,7 @@ class Handover:
                 if self._queue.waiting() < MOST_WAITING:
                     self._hand_over()
                     self._hand_over_again()
-                    self._closing.wait(min(REST * (time.monotonic() - began), _LONGEST_REST))
+                    self._rest(time.monotonic() - began)
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
                 pause = _FIRST_PAUSE
@@ -114,6 +123,15 @@ class Handover:
                 if self._closing.wait(pause):
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _rest(self, took: float) -> None:
+        """Leave machine and Redis to others, for as long as `took` seconds are worth."""
+        began = time.monotonic()
+        while True:
+            rest = took * (REST_WHILE_BEHIND if self._is_behind else REST)
+            left = began + min(rest, _LONGEST_REST) - time.monotonic()
+            if left <= 0 or self._closing.wait(min(left, _LOOK_AGAIN)):
+                return
 
     def _hand_over(self) -> None:
         """Enqueue the slots that have waited longest."""

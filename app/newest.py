@@ -234,9 +234,12 @@ def _update_of(slot: str, value: Any) -> Update:
     return Update(symbol, key, value)
 
 
+_encode = json.JSONEncoder(sort_keys=True).encode
+
+
 def _text(update: Update) -> str:
     """The value in one spelling, so that the same value is the same text."""
-    return json.dumps(update.value, sort_keys=True)
+    return _encode(update.value)
 
 
 def _tag(update: Update) -> str:

@@ -87,7 +87,7 @@ def store_newest(
     while writes and (looks < MOST_LOOKS or not pause):
         looks += 1
         try:
-            taken = _write(writes, firebase, register, stored)
+            taken, refused = _write(writes, firebase, register, stored)
         except RetryLater as error:
             seconds = pause() if pause else 0.0
             in_doubt = isinstance(error, OutcomeUnknown)
@@ -96,7 +96,6 @@ def store_newest(
             else:
                 register.give_back(writes, holder, in_doubt=in_doubt)
             raise Unfinished(str(error), seconds) from None
-        refused = [write for write in writes if write not in taken]
         writes = register.confirm(taken, holder, refused)
     if writes:
         register.keep(writes, holder, RETRY_MARGIN)
@@ -109,8 +108,8 @@ def store_newest(
 
 def _write(
     writes: Sequence[Write], firebase: Firebase, register: NewestRegister, stored: Stored
-) -> list[Write]:
-    """Write all that Firebase takes; the writes that it took.
+) -> tuple[Sequence[Write], Sequence[Write]]:
+    """Write all that Firebase takes; the writes that it took, and those that it refused.
 
     One value that it refuses fails a whole request: halving finds it in a few of them.
     """
@@ -121,11 +120,10 @@ def _write(
         if len(writes) == 1:
             register.keep_failed(updates[0], str(error), datetime.now(UTC).isoformat())
             stored.refused.append((updates[0], error))
-            return []
+            return [], writes
         middle = len(writes) // 2
-        first, second = writes[:middle], writes[middle:]
-        return _write(first, firebase, register, stored) + _write(
-            second, firebase, register, stored
-        )
+        taken, refused = _write(writes[:middle], firebase, register, stored)
+        more_taken, more_refused = _write(writes[middle:], firebase, register, stored)
+        return [*taken, *more_taken], [*refused, *more_refused]
     stored.written += updates
-    return list(writes)
+    return writes, []
