@@ -43,6 +43,7 @@ from app.messages import (
     BEHIND_LIMIT,
     ProfitReport,
     Update,
+    date_of,
     day_of,
     to_microseconds,
 )
@@ -201,6 +202,11 @@ class Auditor:
         """
         give_up_at = time.monotonic() + patience
         with self._reader.at_one_moment():
+            if self._day < self._reader.kept_from():
+                raise StopProgram(
+                    f"the reports of {date_of(self._day)} are no longer kept (LEDGER_DAYS_KEPT): "
+                    "there is nothing to compare with"
+                )
             day = _Day(self._settings, self._day, self._oldest, self._reader)
             findings = Findings(self._day, day.reports)
             sums = self._reader.sums(self._day, day.kind)

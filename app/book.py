@@ -9,6 +9,9 @@ from app.amounts import MILLIONTHS, shown
 from app.channels import AGGREGATE
 from app.messages import ProfitReport, ReportKind, day_of, to_text
 
+# What runs for every report makes its tuples by this: it takes a fifth of the time.
+_new = tuple.__new__
+
 
 class Figures(NamedTuple):
     """Amounts in millionths, and when the newest report in them was made (0: there is none)."""
@@ -107,13 +110,15 @@ class DayBook:
             new = old if old.at > at else Figures(total, unrealized, realized, converted, at)
             self.account = self.account.minus(old).plus(new)
         else:
-            # `plus` twice, written out: this runs for every report.
+            # `plus` twice, written out.
             t, u, r, c, last = old
             last = at if at > last else last
-            new = Figures(t + total, u + unrealized, r + realized, c + converted, last)
+            new = _new(Figures, (t + total, u + unrealized, r + realized, c + converted, last))
             t, u, r, c, last = self.account
             last = at if at > last else last
-            self.account = Figures(t + total, u + unrealized, r + realized, c + converted, last)
+            self.account = _new(
+                Figures, (t + total, u + unrealized, r + realized, c + converted, last)
+            )
         self.symbols[symbol] = new
         return new
 
@@ -157,11 +162,12 @@ class Book:
         The report's day must have been added.
         """
         day = day_of(report.at)
+        symbol = report.symbol
         figures = self.days[day]
         of_symbol = figures.apply(report)
         return (
-            Change(day, report.symbol, of_symbol, self._note(report.symbol, day)),
-            Change(day, AGGREGATE, figures.account, self._note(AGGREGATE, day)),
+            _new(Change, (day, symbol, of_symbol, self._note(symbol, day))),
+            _new(Change, (day, AGGREGATE, figures.account, self._note(AGGREGATE, day))),
         )
 
     def newest(self) -> Iterator[Change]:

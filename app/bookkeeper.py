@@ -9,6 +9,7 @@ from pathlib import Path
 from app.book import NOTHING, Book, Change
 from app.daily_file import path_of, read_figures, set_aside
 from app.errors import RejectMessage, RetryLater, StopProgram
+from app.journal import is_before
 from app.ledger import Ledger, Outcome, Rejected
 from app.messages import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
 
@@ -44,8 +45,11 @@ class Bookkeeper:
         self._today = day_of(clock())
         self.book = Book()
 
-    def open(self) -> None:
+    def open(self, journal_end: Callable[[], str]) -> None:
         """Read all days that a report may still come for.
+
+        Args:
+            journal_end: up to where the journal is filled, asked where today's file is adopted.
 
         Raises:
             StopProgram: today was begun with the other kind of report.
@@ -54,7 +58,7 @@ class Bookkeeper:
         for day in range(_oldest(self._today), self._today + 2):
             if day != self._today and not self._ledger.is_empty(day):
                 self._open_day(day)
-        if self._open_day(self._today) != self._kind:
+        if self._open_day(self._today, journal_end) != self._kind:
             raise StopProgram(
                 f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
                 "change it after midnight UTC"
@@ -97,6 +101,18 @@ class Bookkeeper:
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
         return known + self._apply(counted)
 
+    def may_be_adopted(self, report: ProfitReport, journal_position: str) -> bool:
+        """Whether a report of the journal is perhaps in the figures of an adopted file.
+
+        It was journaled before we began, for a time that the file has figures of: a ledger was
+        lost, or another program has counted it.
+        """
+        end = self._ledger.adopted_journal
+        if end is None or is_before(end, journal_position):
+            return False
+        opening = self._ledger.opening(day_of(report.at)).get(report.symbol, NOTHING)
+        return report.at <= opening.at
+
     def prune(self, days_kept: int, limit: int) -> None:
         """Drop up to `limit` reports of days that are older than `days_kept`."""
         try:
@@ -134,14 +150,14 @@ class Bookkeeper:
             self._today = today
             self.book.forget_before(_oldest(today))
 
-    def _open_day(self, day: int) -> ReportKind:
+    def _open_day(self, day: int, journal_end: Callable[[], str] | None = None) -> ReportKind:
         kind = self._ledger.open_day(day, self._kind)
         if self._ledger.is_empty(day):
-            self._adopt(day)
+            self._adopt(day, journal_end)
         self.book.add_day(day, self._ledger.day_book(day, kind))
         return kind
 
-    def _adopt(self, day: int) -> None:
+    def _adopt(self, day: int, journal_end: Callable[[], str] | None) -> None:
         path = path_of(self._base, day)
         try:
             opening = read_figures(path)
@@ -150,7 +166,7 @@ class Bookkeeper:
             log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
             return
         if opening:
-            self._ledger.adopt(day, opening)
+            self._ledger.adopt(day, opening, journal_end() if journal_end else None)
             log.info("daily_file_adopted path=%s symbols=%d", path, len(opening))
 
 

@@ -41,6 +41,10 @@ JOURNAL_CHECK_SECONDS = 1.0
 PRUNED_PER_SECOND = 1000
 """Reports of days that are no longer kept: dropped little by little, so that nothing waits."""
 
+_PERHAPS_ADOPTED = (
+    "perhaps counted already: it was journaled before this ledger was begun, and the daily file "
+    "that was taken over has figures of a later time; send it again if they are without it"
+)
 _RETRY_PAUSE = 0.5
 _STOP_SEEN_WITHIN = 0.05
 _FINISH_WITHIN = 1.0
@@ -109,7 +113,7 @@ class Bridge:
                 PROFIT_REPORT_KIND, or something that was received could not be counted at the end.
         """
         self._subscriber.start()
-        self._books.open()
+        self._books.open(self._journal.end)
         self._files.update(self._shown(self._books.figures()))
         self._files.start()
         self._handover.start()
@@ -173,9 +177,12 @@ class Bridge:
                 log.warning("journal_not_read reason=%s", error)
                 return
             batch = Batch(entries[-1].position if entries else self._ledger.journal_position)
-            for _, message in entries:
+            for position, message in entries:
                 try:
-                    batch.accepted.append((read_report(message, now)[0], message))
+                    report, _ = read_report(message, now)
+                    if self._books.may_be_adopted(report, position):
+                        raise RejectMessage(_PERHAPS_ADOPTED)
+                    batch.accepted.append((report, message))
                 except RejectMessage as error:
                     batch.rejected.append(_rejected(now, str(error), message))
             self._count(batch)

@@ -58,10 +58,18 @@ class Journal:
         Raises:
             redis.RedisError: Redis could not be asked.
         """
+        return is_before(self.end(), position)
+
+    def end(self) -> str:
+        """The position of the newest entry there ever was in this stream.
+
+        Raises:
+            redis.RedisError: Redis could not be asked.
+        """
         if not self._client.exists(JOURNAL):
-            return position != START
-        last = self._client.xinfo_stream(JOURNAL)["last-generated-id"].decode()
-        return _order(last) < _order(position)
+            return START
+        last: bytes = self._client.xinfo_stream(JOURNAL)["last-generated-id"]
+        return last.decode()
 
     def trim(self, position: str) -> None:
         """Drop the entries before `position`, which the ledger has.
@@ -75,6 +83,11 @@ class Journal:
 def _message(fields: list[bytes]) -> bytes:
     """The message among the names and values of an entry, which take turns."""
     return dict(zip(fields[::2], fields[1::2], strict=True)).get(_FIELD, b"")
+
+
+def is_before(position: str, other: str) -> bool:
+    """Whether `position` is before `other` in the stream."""
+    return _order(position) < _order(other)
 
 
 def _order(position: str) -> tuple[int, int]:

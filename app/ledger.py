@@ -6,8 +6,8 @@ per report; everything else (figures, daily files, messages) can be made again f
 
 import fcntl
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
 from itertools import chain
@@ -121,6 +121,7 @@ class Ledger:
         newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
         self._recorded = max(newest or 0, self.published)
         self.journal_position = self._position("journal") or "0-0"
+        self.adopted_journal = self._position("adopted")
 
     def close(self) -> None:
         """Give the ledger back; what was recorded is on disk already."""
@@ -151,14 +152,12 @@ class Ledger:
         Raises:
             sqlite3.Error: nothing of the batch was recorded.
         """
-        execute = self._rows.execute
         outcomes: list[Outcome] = []
         recorded = self._recorded
-        execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for start in range(0, len(reports), _ROWS_AT_ONCE):
                 rows = [report for report, _ in reports[start : start + _ROWS_AT_ONCE]]
-                inserted = execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
+                inserted = self._rows.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
                 if inserted.rowcount == len(rows):
                     outcomes += [Outcome.COUNTED] * len(rows)
                 else:
@@ -174,10 +173,6 @@ class Ledger:
             self._set_position("journal", journal_position)
             # What was published before this batch is marked here, where it costs no extra sync.
             self._set_position("published", str(self.published))
-            execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
         self.journal_position = journal_position
         self._published_on_disk = self.published
         self._recorded = recorded
@@ -215,23 +210,25 @@ class Ledger:
         self._rows.execute("INSERT OR REPLACE INTO day VALUES (?, ?)", (day, kind))
         return kind
 
-    def prune(self, before: int, limit: int) -> int:
-        """Drop up to `limit` reports of days before `before`, and what else is known of these days.
+    def prune(self, kept_from: int, limit: int) -> int:
+        """Drop up to `limit` published reports of days before `kept_from`.
 
         Returns:
-            How many reports it was: less than `limit` when there are no more. The file does not
-            become smaller, but takes what comes in their place.
+            How many it was. The file does not become smaller, but takes others in their place.
 
         Raises:
             sqlite3.Error: the disk took nothing.
         """
-        dropped = self._rows.execute(
-            "DELETE FROM report WHERE id IN (SELECT id FROM report WHERE at < ? LIMIT ?)",
-            (before * DAY, limit),
-        ).rowcount
-        if 0 < dropped < limit:
-            self._rows.execute("DELETE FROM opening WHERE day < ?", (before,))
-            self._rows.execute("DELETE FROM day WHERE day < ?", (before,))
+        with self._transaction():
+            dropped = self._rows.execute(
+                "DELETE FROM report WHERE id IN "
+                "(SELECT id FROM report WHERE at < ? AND id <= ? LIMIT ?)",
+                (kept_from * DAY, self._published_on_disk, limit),
+            ).rowcount
+            if dropped:
+                # A day of which a part is gone must not be taken for a whole one.
+                self._set_position("kept from", str(kept_from))
+                self._rows.execute("DELETE FROM opening WHERE day < ?", (kept_from,))
         return dropped
 
     def is_empty(self, day: int) -> bool:
@@ -242,22 +239,30 @@ class Ledger:
             (day * DAY, (day + 1) * DAY, day),
         ).fetchone()[0]
 
-    def adopt(self, day: int, opening: dict[str, Figures]) -> None:
-        """Take the figures of a file that was there before us as the day's opening balance."""
-        self._rows.execute("BEGIN IMMEDIATE")
-        try:
+    def adopt(self, day: int, opening: dict[str, Figures], journal_end: str | None) -> None:
+        """Take the figures of a file that was there before us as the day's opening balance.
+
+        Args:
+            day: counted from 1970-01-01.
+            opening: with the account as `aggregate`.
+            journal_end: up to where the journal may have reports that are in the file already.
+        """
+        with self._transaction():
+            if journal_end is not None:
+                self._set_position("adopted", journal_end)
+                self.adopted_journal = journal_end
             self._rows.executemany(
                 "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(day, symbol, *figures) for symbol, figures in opening.items()],
             )
-            self._rows.execute("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
+
+    def opening(self, day: int) -> dict[str, Figures]:
+        """The figures that a daily file had before us, with the account as `aggregate`."""
+        return opening_of(self._rows, day)
 
     def day_book(self, day: int, kind: ReportKind) -> DayBook:
         """The figures of a day as far as they have been published."""
-        book = DayBook(kind, opening_of(self._rows, day))
+        book = DayBook(kind, self.opening(day))
         span = (day * DAY, (day + 1) * DAY, self.published)
         if kind == "snapshot":
             for symbol, *amounts, at in self._rows.execute(SNAPSHOTS, span):
@@ -306,10 +311,18 @@ class Ledger:
     def _set_position(self, name: str, value: str) -> None:
         self._rows.execute("INSERT OR REPLACE INTO position VALUES (?, ?)", (name, value))
 
-    def _roll_back(self) -> None:
-        # A failed COMMIT may have ended the transaction already.
-        with suppress(sqlite3.Error):
-            self._rows.execute("ROLLBACK")
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it is on disk at the end, or nothing."""
+        self._rows.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._rows.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT may have ended the transaction already.
+            with suppress(sqlite3.Error):
+                self._rows.execute("ROLLBACK")
+            raise
 
 
 @cache

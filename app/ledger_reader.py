@@ -48,6 +48,11 @@ class LedgerReader:
         """The figures that a daily file had before us, with the account as `aggregate`."""
         return opening_of(self._rows, day)
 
+    def kept_from(self) -> int:
+        """The first day whose reports are all there; before it some were dropped for their age."""
+        row = self._rows.execute("SELECT value FROM position WHERE name = 'kept from'").fetchone()
+        return 0 if row is None else int(row[0])
+
     def last_id(self) -> int:
         """The number of the newest report; 0 if there is none."""
         return self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0] or 0

@@ -136,7 +136,7 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     sender = envelope.sender or ""
     if len(sender) > _LONGEST_SENDER:
         raise RejectMessage(f"sender is longer than {_LONGEST_SENDER} characters")
-    report = ProfitReport(
+    report = (
         reported_symbol(data.symbol),
         sender,
         at,
@@ -145,7 +145,8 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
         to_millionths(data.realized, "realized"),
         to_millionths(data.converted, "converted"),
     )
-    return report, envelope.journal
+    # A fifth of the time that ProfitReport(...) takes: it is called for every report.
+    return tuple.__new__(ProfitReport, report), envelope.journal
 
 
 def read_performance(message: bytes) -> Update:
@@ -264,6 +265,7 @@ def to_microseconds(timestamp: str) -> int:
         ) from None
 
 
+@lru_cache(maxsize=1024)
 def to_text(at: int) -> str:
     """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
     second, microsecond = divmod(at, 1_000_000)

@@ -201,6 +201,8 @@ def measure_ours(stage: Stage, traffic: Traffic, run: Run) -> None:
     give_up_at = time.monotonic() + _SETTLE_SECONDS
     while not is_current(ours.firebase, sent) and time.monotonic() < give_up_at:
         time.sleep(0.5)
+    # What has just become visible is still on its way to the observer.
+    time.sleep(0.5)
     judge(run, sent, observer.end())
 
 

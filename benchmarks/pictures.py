@@ -1,11 +1,13 @@
 """The pictures that the README shows, drawn from what was kept of the last runs."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks.freshness import LIMITS, LONGEST_AT_MIDDLE, TRAFFIC
@@ -18,6 +20,12 @@ INK, FAINT = "#1f2933", "#d5dbe1"
 COLOURS = {"ours": "#1565c0", "floor": "#7b8794", "today": "#d9730d", "tasks": "#a3337f"}
 SHADES = {"p50": "#0d3c75", "p90": "#1565c0", "p99": "#64a3e3", "max": "#c3dcf5"}
 TODAY_SHADES = {"p50": "#8a4706", "p90": "#d9730d", "p99": "#f0ab66", "max": "#f9ddc2"}
+GOAL = "#c62828"
+HALO = [withStroke(linewidth=3, foreground="white")]
+BAR = 0.23
+BESIDE = {"floor": (10, 1), "ours": (-19, -11), "today": (10, -4), "tasks": (-19, -4)}
+"""How far above its line a way has its name, and its last value; ours lies near the floor."""
+
 PARTS = {"p50": "p50", "p90": "p90", "p99": "p99", "max": "longest"}
 
 
@@ -46,7 +54,9 @@ def throughput(runs: list[dict[str, Any]]) -> Any:
     for way in ("floor", "ours", "today", "tasks"):
         spreads = {
             symbols: Spread.of(
-                r["rate"] for r in runs if (r["way"], r["symbols"]) == (way, symbols)
+                r["reports"] / r["seconds"]
+                for r in runs
+                if (r["way"], r["symbols"]) == (way, symbols)
             )
             for symbols in sorted({r["symbols"] for r in runs if r["way"] == way})
         }
@@ -71,27 +81,15 @@ def throughput(runs: list[dict[str, Any]]) -> Any:
             linewidth=2.6 if way == "ours" else 1.8,
             linestyle="--" if way == "floor" else "-",
         )
-        above = way != "ours" or "floor" not in {r["way"] for r in runs}
-        axes.annotate(
-            TITLES[way],
-            (sizes[0], medians[0]),
-            xytext=(0, 9 if above else -17),
-            textcoords="offset points",
-            color=COLOURS[way],
-            fontweight="bold" if way == "ours" else "normal",
-        )
-        axes.annotate(
-            f"{medians[-1]:,.0f}",
-            (sizes[-1], medians[-1]),
-            xytext=(9, -4),
-            textcoords="offset points",
-            color=COLOURS[way],
-        )
+        label, value = BESIDE[way]
+        _write(axes, TITLES[way], (sizes[0], medians[0]), (0, label), way)
+        _write(axes, f"{medians[-1]:,.0f}", (sizes[-1], medians[-1]), (9, value), way)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(sorted({r["symbols"] for r in runs}))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(10, 100_000)
+    slowest = min(r["reports"] / r["seconds"] for r in runs)
+    axes.set_ylim(10 ** math.floor(math.log10(slowest)), 100_000)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(_thousands())
     axes.set_xlabel("symbols")
@@ -99,6 +97,21 @@ def throughput(runs: list[dict[str, Any]]) -> Any:
     axes.set_title("Reports per second, by number of symbols (median; shaded: least to most)")
     figure.subplots_adjust(left=0.1, right=0.9, top=0.91, bottom=0.16)
     return figure
+
+
+def _write(
+    axes: Any, text: str, at: tuple[float, float], offset: tuple[int, int], way: str
+) -> None:
+    """Text beside a point, legible also where it lies on a line."""
+    axes.annotate(
+        text,
+        at,
+        xytext=offset,
+        textcoords="offset points",
+        color=COLOURS[way],
+        fontweight="bold" if way == "ours" else "normal",
+        path_effects=HALO,
+    )
 
 
 def freshness(runs: list[dict[str, Any]]) -> Any:
@@ -128,37 +141,35 @@ def freshness(runs: list[dict[str, Any]]) -> Any:
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("milliseconds")
-    axes.set_title("From a bot's PUBLISH to visible in Firebase (median of runs; line: the goal)")
-    handles = [mpl.patches.Patch(color=SHADES[part], label=PARTS[part]) for part in PARTS]
-    axes.legend(handles=handles, loc="upper left", frameon=False, ncols=4)
+    axes.set_title(
+        "From a bot's PUBLISH to visible in Firebase (median of runs; thin: least to most)"
+    )
+    handles: list[Any] = [
+        mpl.patches.Patch(color=SHADES[part], label=PARTS[part]) for part in PARTS
+    ]
+    handles.append(mpl.lines.Line2D([], [], color=GOAL, linewidth=2.2, label="goal"))
+    axes.legend(handles=handles, loc="upper left", frameon=False, ncols=5)
     figure.subplots_adjust(left=0.1, right=0.98, top=0.91, bottom=0.21)
     return figure
 
 
 def _bars(axes: Any, place: int, runs: Sequence[dict[str, Any]], shades: dict[str, str]) -> None:
-    width = 0.2
     for number, part in enumerate(PARTS):
         spread = Spread.of(run["percentiles"][part] for run in runs)
-        at = place + (number - 1.5) * width
-        axes.bar(at, spread.median, width * 0.92, color=shades[part])
+        at = place + (number - 1.5) * BAR
+        axes.bar(at, spread.median, BAR * 0.92, color=shades[part])
         axes.plot([at, at], [spread.least, spread.most], color=INK, linewidth=1)
-        axes.annotate(
-            f"{spread.median:,.0f}",
-            (at, spread.most),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-            color=INK,
-        )
+        # At the foot, where neither a spread nor a goal can lie on it.
+        ink = "white" if number < 2 else INK
+        axes.text(at, 1.1, f"{spread.median:,.0f}", ha="center", fontsize=7.5, color=ink)
 
 
 def _goals(axes: Any, place: int, name: str) -> None:
     """Lines over the bars that have a goal."""
     limits = dict([LIMITS[name]]) | ({"max": LONGEST_AT_MIDDLE} if name == "middle" else {})
     for part, limit in limits.items():
-        at = place + (list(PARTS).index(part) - 1.5) * 0.2
-        axes.plot([at - 0.11, at + 0.11], [limit, limit], color="#c62828", linewidth=2.2)
+        at = place + (list(PARTS).index(part) - 1.5) * BAR
+        axes.plot([at - BAR / 2, at + BAR / 2], [limit, limit], color=GOAL, linewidth=2.2)
 
 
 def _label(name: str, way: str) -> str:

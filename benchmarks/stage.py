@@ -1,6 +1,7 @@
 """The processes of one measurement, and what they use: each is stopped by its own id."""
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -158,6 +159,8 @@ class Ours:
 @contextmanager
 def staged() -> Iterator[Stage]:
     """A stage in a temporary folder; nothing of it is left afterwards."""
+    # Whoever ends us ends what we have started too, and in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         stage = Stage(Path(folder))
         try:

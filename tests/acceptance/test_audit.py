@@ -13,6 +13,8 @@ import pytest
 
 from app.daily_file import path_of
 from app.dev.processes import Process, free_port
+from app.ledger import Ledger
+from app.messages import DAY, ProfitReport
 from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
 
 PATIENT = ("--within", str(PATIENCE / 2))
@@ -234,6 +236,28 @@ def test_a_day_before_the_ledger_is_told_and_its_file_left_alone(system: System)
         assert "daily file  SOFI  is too much" in done.stdout
         assert "left alone" in done.stdout
         assert path.read_text() == '{"SOFI": {"total": 1.0}}'
+
+
+def test_a_bridge_drops_old_reports_while_it_counts_and_says_so_of_their_day(
+    system: System,
+) -> None:
+    old = today() - 20
+    ledger = Ledger(system.base)
+    ledger.open_day(old, "increment")
+    reports = [ProfitReport(f"S{n}", "", old * DAY + n, 1_000_000, 0, 0, 0) for n in range(1500)]
+    ledger.record([(one, b"") for one in reports], [], "0-0", "")
+    ledger.mark_published()
+    ledger.sync_published()
+    ledger.close()
+    system.start_bridge(LEDGER_DAYS_KEPT="10")
+    system.report("SOFI", 1)
+    day = str(midnight(old).date())
+
+    def told() -> str:
+        return audit(system, "--day", day, *AT_ONCE).stderr
+
+    wait_until(lambda: "no longer kept (LEDGER_DAYS_KEPT)" in told(), "a day of the past")
+    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 1, "the report of now")
 
 
 def test_symbols_that_are_not_stored_are_not_missed_in_firebase(system: System) -> None:

@@ -52,6 +52,25 @@ def test_a_journaled_report_is_counted_and_published_once(
     assert [body["data"]["total"] for _, body in heard] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twice(
+    system: System, publisher: RedisPublisher
+) -> None:
+    bridge = system.start_bridge()
+    for _ in range(20):
+        publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    wait_until(lambda: total(system) == 20, "the file")
+    bridge.signal(signal.SIGKILL)
+    bridge.wait(5)
+    for file in system.base.glob("ledger.sqlite3*"):
+        file.unlink()
+    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    bridge = system.start_bridge()
+    wait_until(lambda: total(system) == 21, "what the file has, and what was reported since")
+    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    wait_until(lambda: total(system) == 22, "what is reported from now on")
+    assert sum("perhaps counted already" in line for line in system.rejected()) == 20
+
+
 def test_a_journaled_report_that_cannot_be_counted_is_kept_once(
     system: System, publisher: RedisPublisher
 ) -> None:

@@ -184,8 +184,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/journal.py",
-                "if not self._client.exists(JOURNAL):\n            return position != START",
-                "if True:\n            return False",
+                "return is_before(self.end(), position)",
+                "return False",
             ),
         ),
     ),

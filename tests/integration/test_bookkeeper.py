@@ -7,6 +7,7 @@ import pytest
 from app.bookkeeper import Batch, Bookkeeper
 from app.errors import StopProgram
 from app.ledger import Ledger
+from app.ledger_reader import LedgerReader
 from app.messages import DAY, ProfitReport
 
 TODAY = 20_000
@@ -16,7 +17,7 @@ NOON = TODAY * DAY + DAY // 2
 def recorded(folder: Path, *reports: ProfitReport) -> None:
     """Leave reports that were recorded by a bridge that was killed before it published them."""
     ledger = Ledger(folder)
-    Bookkeeper(ledger, folder, "increment", lambda: NOON).open()
+    Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: "0-0")
     for report in reports:
         ledger.open_day(report.at // DAY, "increment")
     ledger.record([(report, b"") for report in reports], [], "0-0", "")
@@ -34,7 +35,7 @@ def test_unpublished_reports_are_told_however_late_the_next_start_is(
     recorded(tmp_path, report(NOON), report((TODAY + 1) * DAY + 1, symbol="HOOD"))
     ledger = Ledger(tmp_path)
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
-    books.open()
+    books.open(lambda: "0-0")
     told = [(c.day - TODAY, c.symbol, c.figures.total) for c in books.uncounted() if c.is_newest]
     assert told == [
         (0, "SOFI", 1_000_000),
@@ -50,7 +51,7 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
     ledger = Ledger(tmp_path)
     ledger.mark_published()
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
-    books.open()
+    books.open(lambda: "0-0")
     (today, account) = books.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
     assert (today.is_newest, account.is_newest) == (False, False)
     ledger.close()
@@ -60,6 +61,33 @@ def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -
     recorded(tmp_path, report(NOON))
     ledger = Ledger(tmp_path)
     with pytest.raises(StopProgram, match="PROFIT_REPORT_KIND=snapshot"):
-        Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open()
-    Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open()
+        Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open(lambda: "0-0")
+    Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open(lambda: "0-0")
+    ledger.close()
+
+
+def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_path: Path) -> None:
+    recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY))
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
+    books.open(lambda: "0-0")
+    reader = LedgerReader(tmp_path)
+
+    def reports() -> list[int]:
+        return [len(list(reader.reports(day))) for day in (TODAY, TODAY + 2)]
+
+    books.prune(8, limit=10)
+    assert reports() == [25, 1], "nothing is dropped that was not published"
+    books.uncounted()
+    ledger.mark_published()
+    ledger.sync_published()
+    left = []
+    for _ in range(4):
+        books.prune(8, limit=10)
+        left.append(reports())
+    assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
+    assert reader.kept_from() == TODAY + 2
+    reader.close()
+    (_, account) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
+    assert account.figures.total == 1_000_000
     ledger.close()
