@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE = 0.25
 """Seconds between two writes under load; when idle a change is written at once."""
 
-_PAUSE_FOR_LARGE = 10
+_PAUSE_FOR_LARGE = 20
 """How many times as long as writing took the pause is, for the files of thousands of symbols."""
 
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)

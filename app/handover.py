@@ -13,6 +13,8 @@ from app.newest import NewestRegister, Offer
 
 log = logging.getLogger(__name__)
 
+_decode = msgspec.json.decode
+
 FEW = 8
 """Up to so many changed slots become a task each; more become one bulk task."""
 
@@ -43,7 +45,7 @@ class TaskQueue(Protocol):
         """Enqueue one task for each offer. Raises RetryLater: perhaps some are enqueued."""
 
     def store_in_bulk(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for all offers. Raises RetryLater: perhaps it is enqueued."""
+        """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
 
 
 class NewValue(NamedTuple):
@@ -140,15 +142,9 @@ class Handover:
             taken = {slot: self._changed.pop(slot) for slot in slots}
         if not taken:
             return
+        in_bulk = len(taken) > FEW
         try:
-            self._enqueue(
-                self._register.announce(
-                    [
-                        Update(symbol, key, msgspec.json.decode(value))
-                        for (symbol, key), value in taken.items()
-                    ]
-                )
-            )
+            self._enqueue(self._register.announce(_updates(taken, in_bulk)), in_bulk)
         except BaseException:
             with self._lock:
                 # What came in meanwhile is newer; what was taken is still first in line.
@@ -163,10 +159,20 @@ class Handover:
             offers = self._register.overdue(BULK)
             if offers:
                 log.info("handed_over_again slots=%d", len(offers))
-                self._enqueue(offers)
+                self._enqueue(offers, in_bulk=len(offers) > FEW)
 
-    def _enqueue(self, offers: Sequence[Offer]) -> None:
-        if len(offers) <= FEW:
-            self._queue.store(offers)
-        else:
+    def _enqueue(self, offers: Sequence[Offer], in_bulk: bool) -> None:
+        if in_bulk and offers:
             self._queue.store_in_bulk(offers)
+        else:
+            self._queue.store(offers)
+
+
+def _updates(taken: dict[tuple[str, str], str | bytes], in_bulk: bool) -> list[Update]:
+    """The values to announce. A bulk task carries none, so most of them need not be read."""
+    return [
+        Update(
+            symbol, key, msgspec.Raw(value) if in_bulk and key == "performance" else _decode(value)
+        )
+        for (symbol, key), value in taken.items()
+    ]

@@ -43,13 +43,12 @@ class CeleryQueue:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
 
     def store_in_bulk(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for all offers.
+        """Enqueue one task for all offers. It names them: their values are in the register.
 
         Raises:
             RetryLater: the broker cannot be reached; perhaps it is enqueued.
         """
-        values = [(*update, revision) for update, revision in offers]
-        self._enqueue(store_in_bulk, (values,))
+        self._enqueue(store_in_bulk, ([update[:2] for update, _ in offers],))
 
     def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
         try:

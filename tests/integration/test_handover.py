@@ -34,12 +34,16 @@ class Queue:
             self.taken.append(json.loads(entry))  # type: ignore[arg-type]
 
     def offered(self) -> dict[str, Any]:
-        """The newest total of each symbol in the tasks."""
+        """The newest total of each symbol in the tasks; in a bulk task, of what it names."""
         totals = {}
         for task in self.tasks():
-            for symbol, _, value, _ in values_of(task):
-                totals[symbol] = value["total"]
+            for symbol, key, value, _ in values_of(task):
+                totals[symbol] = (self.announced(symbol, key) if value is None else value)["total"]
         return totals
+
+    def announced(self, symbol: str, key: str) -> Any:
+        found: Any = self._client.hget(f"profit-bridge:newest:{symbol} {key}", "value")
+        return json.loads(found)
 
     def allow(self, *, enqueueing: bool) -> None:
         self._client.execute_command("ACL", "SETUSER", "default", f"{'+-'[not enqueueing]}lpush")
@@ -59,7 +63,7 @@ def values_of(task: dict[str, Any]) -> list[list[Any]]:
     arguments, options, _ = json.loads(base64.b64decode(task["body"]))
     name = task["headers"]["task"]
     if name == "tasks.store_in_bulk":
-        return list(arguments[0])
+        return [[symbol, key, None, None] for symbol, key in arguments[0]]
     if name == "tasks.store_performance":
         return [[arguments[0], "performance", arguments[1], options["revision"]]]
     return [[*arguments, options["revision"]]]
