@@ -97,11 +97,11 @@ class DailyFiles:
         """Begin to write."""
         self._thread.start()
 
-    def update(self, changes: Mapping[tuple[int, str], bytes]) -> None:
+    def update(self, changes: Mapping[int, Mapping[str, bytes]]) -> None:
         """Take in the fields, as JSON, by day and symbol of one batch, together."""
         with self._lock:
-            for (day, symbol), fields in changes.items():
-                self._shown.setdefault(day, {})[symbol] = fields
+            for day, fields in changes.items():
+                self._shown.setdefault(day, {}).update(fields)
                 self._dirty.add(day)
         self._wake.set()
 

@@ -3,12 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from app.messages import Update
+from app.messages import PERFORMANCE, Update
 from app.newest import NewestRegister, Offer
 
 log = logging.getLogger(__name__)
@@ -48,12 +48,8 @@ class TaskQueue(Protocol):
         """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
 
 
-class NewValue(NamedTuple):
-    """A new value for a slot, as JSON text: most are replaced before anybody reads them."""
-
-    symbol: str
-    key: str
-    value: str | bytes
+Slot = tuple[str, str]
+"""Symbol and key of a value."""
 
 
 class Handover:
@@ -62,13 +58,21 @@ class Handover:
     A value is announced in the register before it becomes a task, so it is stored even if that task
     is lost: what stays open there is handed over again. What a slow broker or a slow Firebase holds
     up is bounded by the number of slots, and never holds up the caller of `put`.
+
+    Args:
+        queue: where tasks go.
+        register: where values are announced.
+        tickers: the symbols that are stored; what is put for others is left. None: all are.
     """
 
-    def __init__(self, queue: TaskQueue, register: NewestRegister) -> None:
+    def __init__(
+        self, queue: TaskQueue, register: NewestRegister, tickers: frozenset[str] | None = None
+    ) -> None:
         self._queue = queue
         self._register = register
+        self._tickers = tickers
         self._lock = threading.Lock()
-        self._changed: dict[tuple[str, str], str | bytes] = {}
+        self._changed: dict[Slot, str | bytes] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._overdue_at = 0.0
@@ -79,17 +83,18 @@ class Handover:
         """Begin to hand over."""
         self._thread.start()
 
-    def put(self, values: Iterable[NewValue], *, is_behind: bool = False) -> None:
+    def put(self, values: Mapping[Slot, str | bytes], *, is_behind: bool = False) -> None:
         """Take in new values; one that is still here gives way, and keeps its place in line.
 
         Args:
-            values: of any slots.
+            values: as JSON text: most are replaced before anybody reads them.
             is_behind: the caller has more to do than it can, and needs the machine.
         """
         self._is_behind = is_behind
+        if self._tickers is not None:
+            values = {slot: value for slot, value in values.items() if slot[0] in self._tickers}
         with self._lock:
-            for symbol, key, value in values:
-                self._changed[symbol, key] = value
+            self._changed.update(values)
             if self._changed:
                 self._wake.set()
 
@@ -168,11 +173,11 @@ class Handover:
             self._queue.store(offers)
 
 
-def _updates(taken: dict[tuple[str, str], str | bytes], in_bulk: bool) -> list[Update]:
+def _updates(taken: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:
     """The values to announce. A bulk task carries none, so most of them need not be read."""
     return [
         Update(
-            symbol, key, msgspec.Raw(value) if in_bulk and key == "performance" else _decode(value)
+            symbol, key, msgspec.Raw(value) if in_bulk and key == PERFORMANCE else _decode(value)
         )
         for (symbol, key), value in taken.items()
     ]

@@ -6,6 +6,7 @@ from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from app.errors import RetryLater
+from app.messages import PERFORMANCE
 from app.newest import Offer
 from app.redis_client import connect, reaching
 from app.settings import Settings, masked
@@ -37,7 +38,7 @@ class CeleryQueue:
             RetryLater: the broker cannot be reached; perhaps some are enqueued.
         """
         for (symbol, key, value), revision in offers:
-            if key == "performance":
+            if key == PERFORMANCE:
                 self._enqueue(store_performance, (symbol, value), revision=revision)
             else:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)

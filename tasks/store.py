@@ -12,7 +12,7 @@ from celery import Task
 
 from app.errors import GiveUp, RejectMessage, RetryLater
 from app.firebase_client import firebase_of_this_process, node_path
-from app.messages import Update, performance_value, stored_symbol, to_microseconds
+from app.messages import PERFORMANCE, Update, performance_value, stored_symbol, to_microseconds
 from app.newest import ANY, NewestRegister, Offer
 from app.settings import process_settings
 from app.storing import Stored, Unfinished, store_newest
@@ -47,8 +47,8 @@ def store_performance(
     try:
         value = performance_value(data)
     except RejectMessage as error:
-        raise _given_up(self, Update(symbol, "performance", data), error) from None
-    return _store_value(self, symbol, "performance", value, revision)
+        raise _given_up(self, Update(symbol, PERFORMANCE, data), error) from None
+    return _store_value(self, symbol, PERFORMANCE, value, revision)
 
 
 @app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_ticker_data")
