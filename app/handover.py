@@ -21,7 +21,7 @@ FEW = 8
 BULK = 500
 """Slots in one bulk task at the most."""
 
-MOST_WAITING = 8
+MOST_WAITING = 4
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
 REST, REST_WHILE_BEHIND = 1, 19
@@ -109,6 +109,7 @@ class Handover:
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
+        may_hand_over = True
         while True:
             with self._lock:
                 if not self._changed:
@@ -117,13 +118,15 @@ class Handover:
                     self._wake.clear()
             self._wake.wait(_LOOK_FOR_OVERDUE)
             try:
-                began = time.monotonic()
-                if self._queue.waiting() < MOST_WAITING:
+                if may_hand_over:
+                    began = time.monotonic()
                     self._hand_over()
                     self._hand_over_again()
                     self._rest(time.monotonic() - began)
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
+                # Asked when nothing waits for the answer, which stays true: only we enqueue much.
+                may_hand_over = self._queue.waiting() < MOST_WAITING
                 pause = _FIRST_PAUSE
             except Exception as error:
                 log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)

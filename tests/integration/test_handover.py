@@ -137,12 +137,12 @@ def _offers(queue: Queue, totals: dict[str, int]) -> bool:
 
 
 def test_later_values_have_higher_revisions(handover: Handover, queue: Queue) -> None:
-    for total in range(5):
+    for total in range(MOST_WAITING):
         handover.put(performances(SOFI=total))
         newest = {"SOFI": total}
         wait_until(partial(_offers, queue, newest), "the task")
     revisions = [value[3] for task in queue.tasks() for value in values_of(task)]
-    assert len(revisions) == 5
+    assert len(revisions) == MOST_WAITING
     assert revisions == sorted(set(revisions))
 
 
