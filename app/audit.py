@@ -78,14 +78,9 @@ class _Day:
         self._decimals = settings.profit_decimals
         self._reader = reader
         self._passed: dict[str, list[Figures]] = defaultdict(list)
+        self._last = 0
         self.kind = reader.kind_of(day) or settings.profit_report_kind
-        self.opening = reader.opening(day)
-        self.book = DayBook(self.kind, self.opening)
-        self.reports = 0
-        for report in reader.reports(day):
-            self._count(report)
-        self._last = reader.last_id()
-        self.newest = reader.newest_days(oldest)
+        self._count_anew()
 
     @property
     def is_empty(self) -> bool:
@@ -94,6 +89,12 @@ class _Day:
 
     def catch_up(self) -> None:
         """Count what has come since, and remember what the figures were before it."""
+        if self._reader.opening(self.day) != self.opening:
+            # The bridge has just adopted the file, or found in the journal what the file has.
+            for symbol, figures in self.book.items():
+                self._passed[symbol].append(figures)
+            self._count_anew()
+            return
         for report in self._reader.reports(self.day, self._last):
             self._passed[report.symbol].append(self.book.symbols.get(report.symbol, NOTHING))
             self._passed[AGGREGATE].append(self.book.account)
@@ -125,6 +126,15 @@ class _Day:
         except (RejectMessage, LookupError, TypeError):
             # Of no day at all: it is too much wherever it is looked at.
             return newest < 0
+
+    def _count_anew(self) -> None:
+        self.opening = self._reader.opening(self.day)
+        self.book = DayBook(self.kind, self.opening)
+        self.reports = 0
+        for report in self._reader.reports(self.day):
+            self._count(report)
+        self._last = self._reader.last_id()
+        self.newest = self._reader.newest_days(self._oldest)
 
     def _count(self, report: ProfitReport) -> None:
         self.book.apply(report)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.book import NOTHING, Book, Change
+from app.channels import AGGREGATE
 from app.daily_file import path_of, read_figures, set_aside
 from app.errors import RejectMessage, RetryLater, StopProgram
-from app.journal import is_before
 from app.ledger import Ledger, Outcome, Rejected
 from app.messages import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
 
@@ -21,8 +21,11 @@ class Batch:
     """What is counted together: reports with the messages they came in, and what was no report."""
 
     journal_position: str
+    """Up to where the journal is read once this is counted."""
     accepted: list[tuple[ProfitReport, bytes]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    from_before: bool = False
+    """Journaled before the ledger was begun: what is accepted may be in adopted files already."""
 
 
 class Bookkeeper:
@@ -49,16 +52,21 @@ class Bookkeeper:
         """Read all days that a report may still come for.
 
         Args:
-            journal_end: up to where the journal is filled, asked where today's file is adopted.
+            journal_end: up to where the journal is filled, asked where the ledger is begun.
 
         Raises:
             StopProgram: today was begun with the other kind of report.
         """
+        # A ledger that was lost, or is an old copy, shows in that a file has what it has not.
+        if self._ledger.is_new or (
+            self._ledger.is_empty(self._today) and path_of(self._base, self._today).exists()
+        ):
+            self._ledger.begin(journal_end())
         # Tomorrow too: a report may be minutes ahead.
         for day in range(_oldest(self._today), self._today + 2):
             if day != self._today and not self._ledger.is_empty(day):
                 self._open_day(day)
-        if self._open_day(self._today, journal_end) != self._kind:
+        if self._open_day(self._today) != self._kind:
             raise StopProgram(
                 f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
                 "change it after midnight UTC"
@@ -76,6 +84,7 @@ class Bookkeeper:
         """Record a batch, and count what is new in it; what that changes, in order.
 
         Where that opens a day of which something is known already, that comes first, as no news.
+        What adopted files have already is recorded, so that it counts once, and changes nothing.
 
         Raises:
             RetryLater: the disk did not take it; nothing of the batch was counted.
@@ -84,14 +93,18 @@ class Bookkeeper:
         self._turn_page(day_of(now))
         try:
             known = self._open_days_of([report for report, _ in batch.accepted])
+            if batch.from_before:
+                reports, adopted = self._adopted_first(batch.accepted)
+            else:
+                reports, adopted = batch.accepted, 0
             outcomes = self._ledger.record(
-                batch.accepted, batch.rejected, batch.journal_position, to_text(now)
+                reports, batch.rejected, batch.journal_position, to_text(now), adopted
             )
         except (sqlite3.Error, OSError) as error:
             raise RetryLater(f"the ledger takes nothing: {error}") from None
         reasons = [rejected.reason for rejected in batch.rejected]
         counted = []
-        for (report, _), outcome in zip(batch.accepted, outcomes, strict=True):
+        for (report, _), outcome in zip(reports, outcomes, strict=True):
             if outcome is Outcome.COUNTED:
                 counted.append(report)
             elif outcome is Outcome.CONFLICT:
@@ -99,19 +112,24 @@ class Bookkeeper:
         if reasons:
             # One line for a batch: a bot gone wild must not slow the loop by logging.
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
+        if adopted:
+            known_already = outcomes[:adopted].count(Outcome.COUNTED)
+            log.info("in_adopted_file_already reports=%d", known_already)
+            counted = counted[known_already:]
         return known + self._apply(counted)
 
-    def may_be_adopted(self, report: ProfitReport, journal_position: str) -> bool:
-        """Whether a report of the journal is perhaps in the figures of an adopted file.
-
-        It was journaled before we began, for a time that the file has figures of: a ledger was
-        lost, or another program has counted it.
-        """
-        end = self._ledger.adopted_journal
-        if end is None or is_before(end, journal_position):
-            return False
-        opening = self._ledger.opening(day_of(report.at)).get(report.symbol, NOTHING)
-        return report.at <= opening.at
+    def _adopted_first(
+        self, reports: list[tuple[ProfitReport, bytes]]
+    ) -> tuple[list[tuple[ProfitReport, bytes]], int]:
+        """Put those first that an adopted file has by their time; how many they are."""
+        days = {day_of(report.at) for report, _ in reports}
+        until = {day: self._ledger.adopted_until(day) for day in days}
+        adopted: list[tuple[ProfitReport, bytes]] = []
+        others: list[tuple[ProfitReport, bytes]] = []
+        for report, message in reports:
+            is_adopted = report.at <= until[day_of(report.at)].get(report.symbol, -1)
+            (adopted if is_adopted else others).append((report, message))
+        return adopted + others, len(adopted)
 
     def prune(self, days_kept: int, limit: int) -> None:
         """Drop up to `limit` reports of days that are older than `days_kept`."""
@@ -150,14 +168,14 @@ class Bookkeeper:
             self._today = today
             self.book.forget_before(_oldest(today))
 
-    def _open_day(self, day: int, journal_end: Callable[[], str] | None = None) -> ReportKind:
+    def _open_day(self, day: int) -> ReportKind:
         kind = self._ledger.open_day(day, self._kind)
         if self._ledger.is_empty(day):
-            self._adopt(day, journal_end)
+            self._adopt(day)
         self.book.add_day(day, self._ledger.day_book(day, kind))
         return kind
 
-    def _adopt(self, day: int, journal_end: Callable[[], str] | None) -> None:
+    def _adopt(self, day: int) -> None:
         path = path_of(self._base, day)
         try:
             opening = read_figures(path)
@@ -166,7 +184,11 @@ class Bookkeeper:
             log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
             return
         if opening:
-            self._ledger.adopt(day, opening, journal_end() if journal_end else None)
+            if AGGREGATE in opening:
+                # As its reports would have made it: none of them is newer than the account.
+                newest = max(figures.at for figures in opening.values())
+                opening[AGGREGATE] = opening[AGGREGATE]._replace(at=newest)
+            self._ledger.adopt(day, opening)
             log.info("daily_file_adopted path=%s symbols=%d", path, len(opening))
 
 

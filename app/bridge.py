@@ -18,7 +18,7 @@ from app.channels import PROFIT_REPORT
 from app.daily_file import DailyFiles
 from app.errors import RejectMessage, RetryLater, StopProgram
 from app.handover import Handover, Slot
-from app.journal import START, Journal
+from app.journal import NEWEST, START, Journal
 from app.ledger import Ledger, Rejected
 from app.messages import LARGEST_MESSAGE, PERFORMANCE, read_report, to_text
 from app.republisher import Republisher
@@ -42,10 +42,6 @@ JOURNAL_CHECK_SECONDS = 1.0
 PRUNED_PER_SECOND = 1000
 """Reports of days that are no longer kept: dropped little by little, so that nothing waits."""
 
-_PERHAPS_ADOPTED = (
-    "perhaps counted already: it was journaled before this ledger was begun, and the daily file "
-    "that was taken over has figures of a later time; send it again if they are without it"
-)
 _RETRY_PAUSE = 0.5
 _STOP_SEEN_WITHIN = 0.05
 _FINISH_WITHIN = 1.0
@@ -132,6 +128,9 @@ class Bridge:
         """Handle one batch of messages; how many there were."""
         received = self._subscriber.receive(BATCH, timeout)
         now = self._clock()
+        if self._ledger.begun_at:
+            # First, so that what is published again by now is known as a repetition.
+            self._count_journal(now)
         journal_has_news = self._is_journal_due()
         batch = Batch(self._ledger.journal_position)
         updates = []
@@ -173,23 +172,28 @@ class Bridge:
 
     def _count_journal(self, now: int) -> None:
         while True:
+            begun_at = self._ledger.begun_at
+            if begun_at and self._to_publish:
+                # Only while stopping; what an adopted file has must not be marked before this.
+                return
+            position = self._ledger.journal_position
             try:
-                entries = self._journal.read(self._ledger.journal_position, BATCH)
+                entries = self._journal.read(position, BATCH, begun_at or NEWEST)
             except (redis.RedisError, OSError) as error:
                 log.warning("journal_not_read reason=%s", error)
                 return
-            batch = Batch(entries[-1].position if entries else self._ledger.journal_position)
-            for position, message in entries:
+            batch = Batch(entries[-1].position if entries else position, from_before=bool(begun_at))
+            for _, message in entries:
                 try:
                     report, _ = read_report(message, now)
-                    if self._books.may_be_adopted(report, position):
-                        raise RejectMessage(_PERHAPS_ADOPTED)
                     batch.accepted.append((report, message))
                 except RejectMessage as error:
                     batch.rejected.append(_rejected(now, str(error), message))
             self._count(batch)
             if len(entries) < BATCH:
-                return
+                if not begun_at:
+                    return
+                self._ledger.has_begun()
 
     def _is_journal_due(self) -> bool:
         """Whether to read the journal without being told that there is something in it."""

@@ -14,6 +14,7 @@ from app.channels import JOURNAL
 from app.redis_client import database_of
 
 START = "0-0"
+NEWEST = "+"
 _FIELD = b"message"
 
 
@@ -43,13 +44,13 @@ class Journal:
         client.set_response_callback("XRANGE", lambda entries, **_: entries)
         self.name = journal_name(client)
 
-    def read(self, position: str, limit: int) -> list[JournalEntry]:
-        """Up to `limit` entries after `position`, at once.
+    def read(self, position: str, limit: int, up_to: str = NEWEST) -> list[JournalEntry]:
+        """Up to `limit` entries after `position`, none of them after `up_to`, at once.
 
         Raises:
             redis.RedisError: Redis could not be asked.
         """
-        entries: Any = self._client.xrange(JOURNAL, min=f"({position}", count=limit)
+        entries: Any = self._client.xrange(JOURNAL, min=f"({position}", max=up_to, count=limit)
         return [JournalEntry(name.decode(), _message(fields)) for name, fields in entries]
 
     def is_behind(self, position: str) -> bool:
@@ -58,7 +59,7 @@ class Journal:
         Raises:
             redis.RedisError: Redis could not be asked.
         """
-        return is_before(self.end(), position)
+        return _order(self.end()) < _order(position)
 
     def end(self) -> str:
         """The position of the newest entry there ever was in this stream.
@@ -85,11 +86,7 @@ def _message(fields: list[bytes]) -> bytes:
     return dict(zip(fields[::2], fields[1::2], strict=True)).get(_FIELD, b"")
 
 
-def is_before(position: str, other: str) -> bool:
-    """Whether `position` is before `other` in the stream."""
-    return _order(position) < _order(other)
-
-
 def _order(position: str) -> tuple[int, int]:
+    """What positions are compared by."""
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number or 0)

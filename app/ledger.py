@@ -16,8 +16,9 @@ from typing import IO, NamedTuple
 
 from app.amounts import MILLIONTHS
 from app.book import NOTHING, DayBook, Figures
+from app.channels import AGGREGATE
 from app.errors import StopProgram
-from app.messages import DAY, ProfitReport, ReportKind
+from app.messages import DAY, ProfitReport, ReportKind, day_of
 
 REJECTED_KEPT = 1_000
 """How many rejected messages are kept, the newest."""
@@ -41,14 +42,14 @@ CREATE TABLE IF NOT EXISTS day (
     day INTEGER PRIMARY KEY,               -- days since 1970-01-01
     kind TEXT NOT NULL                     -- increment or snapshot
 );
-CREATE TABLE IF NOT EXISTS opening (       -- figures of a daily file that was there before us
+CREATE TABLE IF NOT EXISTS opening (       -- what an adopted daily file has and no row here does
     day INTEGER NOT NULL,
     symbol TEXT NOT NULL,                  -- with the account as 'aggregate'
     total INTEGER NOT NULL,
     unrealized INTEGER NOT NULL,
     realized INTEGER NOT NULL,
     converted INTEGER NOT NULL,
-    at INTEGER NOT NULL,
+    at INTEGER NOT NULL,                   -- of the file's figures
     PRIMARY KEY (day, symbol)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rejected (
@@ -121,7 +122,8 @@ class Ledger:
         newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
         self._recorded = max(newest or 0, self.published)
         self.journal_position = self._position("journal") or "0-0"
-        self.adopted_journal = self._position("adopted")
+        self.begun_at = self._position("begun") or None
+        """Where the journal ended when this ledger was begun; None once it is read up to there."""
 
     def close(self) -> None:
         """Give the ledger back; what was recorded is on disk already."""
@@ -136,6 +138,7 @@ class Ledger:
         rejected: Iterable[Rejected],
         journal_position: str,
         now: str,
+        adopted: int = 0,
     ) -> list[Outcome]:
         """Put one batch on disk, in one transaction.
 
@@ -144,6 +147,9 @@ class Ledger:
             rejected: what could not be read.
             journal_position: up to where the journal is in this or an earlier batch.
             now: ISO time, for conflicts.
+            adopted: how many of the reports, the first, are in the figures of adopted files: they
+                move from the opening to the rows, which changes no figure. All that was recorded
+                before must have been published.
 
         Returns:
             One outcome per report: a report that is here already is REPEATED, with other
@@ -153,17 +159,18 @@ class Ledger:
             sqlite3.Error: nothing of the batch was recorded.
         """
         outcomes: list[Outcome] = []
-        recorded = self._recorded
+        recorded, published = self._recorded, self.published
         with self._transaction():
-            for start in range(0, len(reports), _ROWS_AT_ONCE):
-                rows = [report for report, _ in reports[start : start + _ROWS_AT_ONCE]]
-                inserted = self._rows.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
-                if inserted.rowcount == len(rows):
-                    outcomes += [Outcome.COUNTED] * len(rows)
-                else:
-                    outcomes += self._outcomes(rows, recorded)
-                if inserted.rowcount:
-                    recorded = inserted.lastrowid or recorded
+            if adopted:
+                recorded = self._add(reports[:adopted], outcomes, recorded)
+                self._take_from_opening(
+                    report
+                    for (report, _), outcome in zip(reports[:adopted], outcomes, strict=True)
+                    if outcome is Outcome.COUNTED
+                )
+                # In one transaction with them: there is nothing to tell of them at any start.
+                published = recorded
+            recorded = self._add(reports[adopted:], outcomes, recorded)
             conflicts = [
                 Rejected(now, _CONFLICT, message)
                 for (_, message), outcome in zip(reports, outcomes, strict=True)
@@ -172,9 +179,9 @@ class Ledger:
             self._keep([*rejected, *conflicts])
             self._set_position("journal", journal_position)
             # What was published before this batch is marked here, where it costs no extra sync.
-            self._set_position("published", str(self.published))
+            self._set_position("published", str(published))
         self.journal_position = journal_position
-        self._published_on_disk = self.published
+        self.published = self._published_on_disk = published
         self._recorded = recorded
         return outcomes
 
@@ -239,26 +246,52 @@ class Ledger:
             (day * DAY, (day + 1) * DAY, day),
         ).fetchone()[0]
 
-    def adopt(self, day: int, opening: dict[str, Figures], journal_end: str | None) -> None:
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever counted here, and it was not begun either."""
+        return self._position("begun") is None and self._position("journal") is None
+
+    def begin(self, journal_end: str) -> None:
+        """Note that files adopted from now on may have what is in the journal up to its end."""
+        self._set_position("begun", journal_end)
+        self.begun_at = journal_end
+
+    def has_begun(self) -> None:
+        """The journal is read up to `begun_at`: adopted files have nothing of what comes now."""
+        self.begun_at = None
+        # Else it is looked for again at the next start, and nothing is found.
+        with suppress(sqlite3.Error):
+            self._set_position("begun", "")
+
+    def adopt(self, day: int, opening: dict[str, Figures]) -> None:
         """Take the figures of a file that was there before us as the day's opening balance.
 
         Args:
             day: counted from 1970-01-01.
             opening: with the account as `aggregate`.
-            journal_end: up to where the journal may have reports that are in the file already.
         """
         with self._transaction():
-            if journal_end is not None:
-                self._set_position("adopted", journal_end)
-                self.adopted_journal = journal_end
             self._rows.executemany(
                 "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(day, symbol, *figures) for symbol, figures in opening.items()],
             )
 
     def opening(self, day: int) -> dict[str, Figures]:
-        """The figures that a daily file had before us, with the account as `aggregate`."""
+        """What an adopted file has and no row does, with the account as `aggregate`."""
         return opening_of(self._rows, day)
+
+    def adopted_until(self, day: int) -> dict[str, int]:
+        """Up to which time the file that was adopted for a day of increments has reports.
+
+        A day of snapshots needs no such care: one that is older than the file replaces nothing.
+        """
+        return dict(
+            self._rows.execute(
+                "SELECT symbol, at FROM opening JOIN day USING (day) "
+                "WHERE day = ? AND kind = 'increment'",
+                (day,),
+            )
+        )
 
     def day_book(self, day: int, kind: ReportKind) -> DayBook:
         """The figures of a day as far as they have been published."""
@@ -272,6 +305,34 @@ class Ledger:
             book.symbols[symbol] = book.symbols.get(symbol, NOTHING).plus(added)
             book.account = book.account.plus(added)
         return book
+
+    def _add(
+        self, reports: Sequence[tuple[ProfitReport, bytes]], outcomes: list[Outcome], recorded: int
+    ) -> int:
+        """Insert reports, and append what became of each; the number of the last row then."""
+        for start in range(0, len(reports), _ROWS_AT_ONCE):
+            rows = [report for report, _ in reports[start : start + _ROWS_AT_ONCE]]
+            inserted = self._rows.execute(_insert(len(rows)), tuple(chain.from_iterable(rows)))
+            if inserted.rowcount == len(rows):
+                outcomes += [Outcome.COUNTED] * len(rows)
+            else:
+                outcomes += self._outcomes(rows, recorded)
+            if inserted.rowcount:
+                recorded = inserted.lastrowid or recorded
+        return recorded
+
+    def _take_from_opening(self, reports: Iterable[ProfitReport]) -> None:
+        """Make the openings smaller by what is in the rows from now on; their times stay."""
+        taken: dict[tuple[int, str], Figures] = {}
+        for symbol, _, at, *amounts in reports:
+            for name in (symbol, AGGREGATE):
+                slot = day_of(at), name
+                taken[slot] = taken.get(slot, NOTHING).plus(Figures(*amounts))
+        self._rows.executemany(
+            "UPDATE opening SET total = total - ?, unrealized = unrealized - ?, "
+            "realized = realized - ?, converted = converted - ? WHERE day = ? AND symbol = ?",
+            [(*figures[:4], *slot) for slot, figures in taken.items()],
+        )
 
     def _outcomes(self, reports: Sequence[ProfitReport], recorded: int) -> list[Outcome]:
         """What became of reports of which not all were new: those after `recorded` were."""
@@ -335,7 +396,7 @@ def _insert(rows: int) -> str:
 
 
 def opening_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
-    """The figures that a daily file had before us, with the account as `aggregate`."""
+    """What an adopted file has and no row does, with the account as `aggregate`."""
     found = rows.execute(
         "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
         (day,),

@@ -45,7 +45,7 @@ class LedgerReader:
         return None if row is None else row[0]
 
     def opening(self, day: int) -> dict[str, Figures]:
-        """The figures that a daily file had before us, with the account as `aggregate`."""
+        """What an adopted file has and no row does, with the account as `aggregate`."""
         return opening_of(self._rows, day)
 
     def kept_from(self) -> int:

@@ -2,13 +2,15 @@
 
 import signal
 import threading
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from app.dev.processes import Process
 from app.publisher import RedisPublisher
-from tests.system import System, envelope, report, wait_until
+from tests.system import System, envelope, midnight, report, today, wait_until
 
 
 @pytest.fixture
@@ -16,9 +18,24 @@ def publisher(system: System) -> RedisPublisher:
     return RedisPublisher(system.redis_server.url, spool=system.folder / "spool")
 
 
-def total(system: System, symbol: str = "aggregate") -> float:
-    found: float = system.daily_file().get(symbol, {}).get("total", 0)
+def total(system: System, symbol: str = "aggregate", day: int | None = None) -> float:
+    found: float = system.daily_file(day).get(symbol, {}).get("total", 0)
     return found
+
+
+def lose_the_ledger(system: System, bridge: Process) -> None:
+    """Kill the bridge, and leave nothing of what it knows but the daily files."""
+    bridge.signal(signal.SIGKILL)
+    bridge.wait(5)
+    for file in system.base.glob("ledger.sqlite3*"):
+        file.unlink()
+
+
+def assert_clean(system: System, day: int) -> None:
+    """Nothing was refused, and the day's rows, file and Firebase agree."""
+    assert not system.rejected()
+    audit = system.command("audit", "--day", str(midnight(day).date()), "--within", "15")
+    assert audit.returncode == 0, audit.stdout
 
 
 def _is_beyond(system: System, before: float) -> bool:
@@ -59,16 +76,68 @@ def test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twi
     for _ in range(20):
         publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
     wait_until(lambda: total(system) == 20, "the file")
-    bridge.signal(signal.SIGKILL)
-    bridge.wait(5)
-    for file in system.base.glob("ledger.sqlite3*"):
-        file.unlink()
+    lose_the_ledger(system, bridge)
     publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    system.start_worker()
+    with system.listening() as listener:
+        system.start_bridge()
+        wait_until(lambda: total(system) == 21, "what the file has, and what was reported since")
+        publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+        wait_until(lambda: total(system) == 22, "what is reported from now on")
+        heard = listener.wait_for(4)
+    assert [body["data"]["total"] for _, body in heard] == [21, 21, 22, 22]
+    assert_clean(system, today())
+
+
+def test_a_lost_ledger_begins_yesterday_from_its_file_too(
+    system: System, publisher: RedisPublisher
+) -> None:
+    """Also on a day of which there is no file yet."""
+    yesterday = today() - 1
+
+    def report_late(number: int) -> None:
+        at = (midnight(yesterday) + timedelta(hours=9, seconds=number)).isoformat()
+        publisher.publish("PROFIT_REPORT", report("SOFI", 1, timestamp=at), sender="bot")
+
     bridge = system.start_bridge()
-    wait_until(lambda: total(system) == 21, "what the file has, and what was reported since")
-    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
-    wait_until(lambda: total(system) == 22, "what is reported from now on")
-    assert sum("perhaps counted already" in line for line in system.rejected()) == 20
+    for number in range(5):
+        report_late(number)
+    wait_until(lambda: total(system, day=yesterday) == 5, "yesterday's file")
+    lose_the_ledger(system, bridge)
+    report_late(5)
+    system.start_worker()
+    bridge = system.start_bridge()
+    wait_until(lambda: total(system, day=yesterday) == 6, "what was reported since")
+    assert_clean(system, yesterday)
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(5) == 0
+    system.start_bridge()
+    report_late(6)
+    wait_until(lambda: total(system, day=yesterday) == 7, "the same figures after a restart")
+
+
+def test_what_the_daily_file_had_counts_once_however_often_it_is_published_again(
+    system: System, publisher: RedisPublisher
+) -> None:
+    reports = [report("SOFI", 1) for _ in range(20)]
+    bridge = system.start_bridge()
+    # What is counted by the time of the first reconciliation is dropped from the journal then.
+    publisher.publish("PROFIT_REPORT", report("SOFI", 0), sender="bot")
+    wait_until(lambda: "SOFI" in system.daily_file(), "the first report")
+    for data in reports:
+        publisher.publish("PROFIT_REPORT", data, sender="bot")
+    wait_until(lambda: total(system) == 20, "the file")
+    lose_the_ledger(system, bridge)
+    publisher.publish("PROFIT_REPORT", reports[1], sender="bot")
+    system.start("bridge", "-m", "app", "bridge")
+    # As soon as there is somebody to hear it: perhaps before the journal was read.
+    again = envelope(reports[0], sender="bot")
+    wait_until(lambda: system.publish(again) >= 1, "the bridge")
+    for data in reports:
+        publisher.publish("PROFIT_REPORT", data, sender="bot")
+    publisher.publish("PROFIT_REPORT", report("HOOD", 1), sender="bot")
+    wait_until(lambda: total(system, "HOOD") == 1, "all before it")
+    assert (total(system, "SOFI"), total(system)) == (20, 21)
 
 
 def test_a_journaled_report_that_cannot_be_counted_is_kept_once(

@@ -47,6 +47,7 @@ _DISK = "tests/faults/test_delivery_and_disk.py::"
 _FIREBASE = "tests/faults/test_firebase.py::"
 _PUBLISHER = "tests/acceptance/test_publisher.py::"
 _REDIS = "tests/faults/test_redis.py::"
+_RESTARTS = "tests/acceptance/test_restarts.py::"
 _SPOOL = "tests/integration/test_spool.py::"
 _WORKERS = "tests/faults/test_workers_killed.py::"
 
@@ -88,6 +89,31 @@ PROTECTIONS = [
                 "reports: list[ProfitReport] = []",
             ),
         ),
+    ),
+    Protection(
+        "what an adopted file has is taken from its opening when the journal brings it",
+        (
+            _BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",
+            _RESTARTS
+            + "test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twice",
+            _RESTARTS + "test_a_lost_ledger_begins_yesterday_from_its_file_too",
+            _RESTARTS
+            + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
+        ),
+        (Edit("app/bookkeeper.py", "is_adopted = report.at <= until", "is_adopted = 0 > until"),),
+    ),
+    Protection(
+        "what an adopted file has is looked for before anything else is counted",
+        (
+            _RESTARTS
+            + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
+        ),
+        (Edit("app/bridge.py", "if self._ledger.begun_at:", "if False:"),),
+    ),
+    Protection(
+        "what moved from an opening to the rows is marked in the same transaction",
+        (_BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",),
+        (Edit("app/ledger.py", "published = recorded\n", "pass\n"),),
     ),
     Protection(
         "one bridge per ledger",
@@ -184,7 +210,7 @@ PROTECTIONS = [
         (
             Edit(
                 "app/journal.py",
-                "return is_before(self.end(), position)",
+                "return _order(self.end()) < _order(position)",
                 "return False",
             ),
         ),

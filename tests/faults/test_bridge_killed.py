@@ -6,10 +6,11 @@ import time
 
 import pytest
 
+from app.publisher import RedisPublisher
 from tests.faults.bridge_that_dies import STEPS
 from tests.faults.conftest import Record
-from tests.faults.load import Trading, settle
-from tests.system import PATIENCE, System, wait_until
+from tests.faults.load import Trading, settle, steps_back
+from tests.system import PATIENCE, System, report, wait_until
 
 CHANCE = random.Random(3)
 
@@ -44,6 +45,48 @@ def test_killed_right_after_a_step(system: System, record: Record, step: str) ->
     system.start_bridge()
     verdict = settle(system, trading.sums, trading.sent, within=60)
     record(f"bridge killed right after {step}", kills, verdict)
+
+
+def test_killed_while_a_lost_ledger_is_begun_again(system: System, record: Record) -> None:
+    """Each start dies right after its first commit: in the midst of what the file has, then later.
+
+    What the file has is never told again, and what came since is told once, and never too small.
+    """
+    before, kills, since_each = 1300, 3, 3
+    sums = {"SOFI": 0.0}
+    publisher = RedisPublisher(system.redis_server.url, spool=system.folder / "spool")
+
+    def publish(count: int) -> None:
+        for _ in range(count):
+            publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+            sums["SOFI"] += 1
+
+    bridge = system.start_bridge()
+    system.start_worker()
+    publish(before)
+    assert not settle(system, sums, before, within=30).differences
+    bridge.signal(signal.SIGKILL)
+    bridge.wait(PATIENCE)
+    system.processes.remove(bridge)
+    for file in system.base.glob("ledger.sqlite3*"):
+        file.unlink()
+    with system.listening() as listener:
+        for _ in range(kills):
+            publish(since_each)
+            bridge = system.start("bridge", "-m", "tests.faults.bridge_that_dies", "commit", "1")
+            assert bridge.wait(PATIENCE) == -signal.SIGKILL, bridge.log.read_text()
+            system.processes.remove(bridge)
+            assert system.daily_file()["SOFI"]["total"] >= before
+        system.start_bridge()
+        publish(1)
+        sent = int(sums["SOFI"])
+        heard = listener.wait_for(2 * (sent - before))
+    publisher.close()
+    told = [body["data"]["total"] for channel, body in heard if channel.endswith("_SOFI")]
+    assert told == list(range(before + 1, sent + 1))
+    verdict = settle(system, sums, sent, within=30)
+    assert not steps_back(system)
+    record("killed while a lost ledger is begun again", kills, verdict)
 
 
 def test_a_second_bridge_refuses_until_the_first_is_killed(system: System, record: Record) -> None:

@@ -1,14 +1,18 @@
 """What was recorded is counted at the next start, whenever that is."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from app.audit import _Day
 from app.bookkeeper import Batch, Bookkeeper
+from app.daily_file import path_of
 from app.errors import StopProgram
 from app.ledger import Ledger
 from app.ledger_reader import LedgerReader
-from app.messages import DAY, ProfitReport
+from app.messages import DAY, ProfitReport, to_text
+from app.settings import Settings
 
 TODAY = 20_000
 NOON = TODAY * DAY + DAY // 2
@@ -26,6 +30,75 @@ def recorded(folder: Path, *reports: ProfitReport) -> None:
 
 def report(at: int, symbol: str = "SOFI") -> ProfitReport:
     return ProfitReport(symbol, "", at, 1_000_000, 0, 0, 0)
+
+
+def leave_file(folder: Path, total: float) -> None:
+    """Leave today's file as another program, or a ledger that is lost, has made it."""
+    path = path_of(folder, TODAY)
+    path.parent.mkdir(parents=True)
+    amounts = {"total": total, "unrealized": 0, "realized": 0, "converted": 0}
+    path.write_text(json.dumps({"SOFI": amounts | {"timestamp": to_text(NOON)}}))
+
+
+def begun_at(folder: Path, journal_end: str) -> str | None:
+    """Where a bridge that starts now begins, before it has read anything."""
+    ledger = Ledger(folder)
+    Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: journal_end)
+    ledger.close()
+    return ledger.begun_at
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_new_ledger_begins_where_the_journal_ends_and_only_once(
+    tmp_path: Path, has_file: bool
+) -> None:
+    if has_file:
+        leave_file(tmp_path, 1)
+    assert begun_at(tmp_path, "7-0") == "7-0"
+    assert begun_at(tmp_path, "9-0") == "7-0", "killed before it had read anything"
+    ledger = Ledger(tmp_path)
+    ledger.has_begun()
+    ledger.close()
+    assert begun_at(tmp_path, "9-0") is None
+
+
+def test_a_ledger_that_has_today_is_not_begun_again(tmp_path: Path) -> None:
+    recorded(tmp_path, report(NOON))
+    ledger = Ledger(tmp_path)
+    ledger.has_begun()
+    ledger.close()
+    leave_file(tmp_path, 1)
+    assert begun_at(tmp_path, "9-0") is None
+
+
+def test_an_old_copy_of_a_ledger_that_lacks_today_is_begun_again(tmp_path: Path) -> None:
+    recorded(tmp_path, report(NOON - DAY))
+    ledger = Ledger(tmp_path)
+    ledger.has_begun()
+    ledger.close()
+    leave_file(tmp_path, 1)
+    assert begun_at(tmp_path, "9-0") == "9-0"
+
+
+def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_it_right(
+    tmp_path: Path,
+) -> None:
+    leave_file(tmp_path, 2)
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON)
+    books.open(lambda: "9-0")
+    reader = LedgerReader(tmp_path)
+    day = _Day(Settings(profit_base_path=tmp_path), TODAY, TODAY, reader)
+    books.count(Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], from_before=True))
+    day.catch_up()
+    assert {symbol: record["total"] for symbol, record in day.records().items()} == {
+        "SOFI": 3.0,
+        "aggregate": 3.0,
+    }
+    before = {"total": 2.0, "unrealized": 0.0, "realized": 0.0, "converted": 0.0}
+    assert day.had("SOFI", before | {"timestamp": to_text(NOON)})
+    reader.close()
+    ledger.close()
 
 
 @pytest.mark.parametrize("days_later", [0, 1, 5, 8, 30])

@@ -1,0 +1,162 @@
+"""A daily file that was adopted, and its reports that the journal still has: nothing counts twice.
+
+They move from the opening to the rows, so that opening and rows are the file at every moment,
+whatever part of them comes, and wherever the bridge is killed.
+"""
+
+import json
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.book import DayBook, Figures, add_up
+from app.bookkeeper import Batch, Bookkeeper
+from app.channels import AGGREGATE
+from app.comparison import contradictions
+from app.daily_file import path_of, read_figures
+from app.ledger import Ledger
+from app.ledger_reader import LedgerReader
+from app.messages import DAY, FIELDS, ProfitReport, ReportKind, day_of, to_text
+
+TODAY = 20_000
+DAYS = (TODAY - 1, TODAY)
+END_OF_JOURNAL = "9-0"
+SYMBOLS = st.sampled_from(["SOFI", "BRK.B", "0700"])
+AMOUNTS = st.integers(-(10**15), 10**15)
+TIMES = st.integers(0, 20)
+"""Microseconds of the day, and so few that reports are often as old as the file's figures."""
+
+File = dict[str, dict[str, float]]
+FILES = st.dictionaries(
+    SYMBOLS | st.just(AGGREGATE),
+    st.fixed_dictionaries(
+        dict.fromkeys(FIELDS, st.integers(-(10**9), 10**9).map(lambda cents: cents / 100))
+        | {"at": TIMES}
+    ),
+)
+REPORTS = st.lists(
+    st.builds(
+        lambda day, time, *rest: ProfitReport(rest[0], rest[1], day * DAY + time, *rest[2:]),
+        st.sampled_from(DAYS),
+        TIMES,
+        SYMBOLS,
+        st.sampled_from(["a", "b"]),
+        *[AMOUNTS] * 4,
+    ),
+    max_size=20,
+)
+STARTS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1)
+"""How many reports a batch has, and whether the bridge is killed right after its commit."""
+
+
+def adoptable(base: Path, day: int, file: File, kind: ReportKind) -> DayBook:
+    """Leave a daily file; the figures that it begins the day with."""
+    path = path_of(base, day)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = {
+        symbol: {name: record[name] for name in FIELDS}
+        | {"timestamp": to_text(day * DAY + int(record["at"]))}
+        for symbol, record in file.items()
+    }
+    path.write_text(json.dumps(records))
+    book = DayBook(kind, read_figures(path))
+    book.account = book.account.plus(Figures(at=add_up(book.symbols.values()).at))
+    return book
+
+
+def opened(base: Path, kind: ReportKind) -> tuple[Ledger, Bookkeeper]:
+    ledger = Ledger(base)
+    books = Bookkeeper(ledger, base, kind, lambda: TODAY * DAY + 100)
+    books.open(lambda: END_OF_JOURNAL)
+    return ledger, books
+
+
+def assert_rows_make(base: Path, day: int, expected: DayBook, kind: ReportKind) -> None:
+    """The rows and what is left of the opening are the figures, one by one and added up."""
+    reader = LedgerReader(base)
+    opening = reader.opening(day)
+    book = DayBook(kind, opening)
+    for report in reader.reports(day):
+        book.apply(report)
+    assert (book.symbols, book.account) == (expected.symbols, expected.account)
+    assert contradictions(kind, opening, reader.sums(day, kind), book) == []
+    reader.close()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.tuples(FILES, FILES), REPORTS, STARTS, st.integers(0, 20))
+def test_what_the_file_has_is_recorded_and_changes_no_figure(
+    files: tuple[File, File],
+    reports: list[ProfitReport],
+    starts: list[tuple[int, bool]],
+    from_before: int,
+) -> None:
+    with TemporaryDirectory() as folder:
+        base = Path(folder)
+        expected = {
+            day: adoptable(base, day, file, "increment")
+            for day, file in zip(DAYS, files, strict=True)
+        }
+        until = {
+            (day, symbol): figures.at
+            for day, book in expected.items()
+            for symbol, figures in book.symbols.items()
+        }
+        ledger, books = opened(base, "increment")
+        seen: set[tuple[str, str, int]] = set()
+        batches = cycle(starts)
+        position = 0
+        while position < len(reports):
+            size, is_killed = next(batches)
+            is_before = position < from_before
+            part = reports[position : min(position + size, from_before) if is_before else None]
+            part = part[:size]
+            position += len(part)
+            news = []
+            for report in part:
+                slot = day_of(report.at), report.symbol
+                is_in_file = is_before and report.at <= until.get(slot, -1)
+                if report[:3] not in seen and not is_in_file:
+                    expected[slot[0]].apply(report)
+                    news.append(report)
+                seen.add(report[:3])
+            books.count(Batch("1-0", [(one, b"") for one in part], from_before=is_before))
+            assert ledger.unpublished() == news, "what there is to tell"
+            if is_killed:
+                ledger.close()
+                ledger, books = opened(base, "increment")
+                books.uncounted()
+            ledger.mark_published()
+            for day in books.book.days.keys() & expected.keys():
+                known = books.book.days[day]
+                assert known.symbols == expected[day].symbols
+                assert known.account == expected[day].account
+        for day in books.book.days.keys() & expected.keys():
+            assert_rows_make(base, day, expected[day], "increment")
+        assert ledger.begun_at == END_OF_JOURNAL
+        ledger.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(FILES, REPORTS)
+def test_snapshots_older_than_the_file_replace_nothing(
+    file: File, reports: list[ProfitReport]
+) -> None:
+    with TemporaryDirectory() as folder:
+        base = Path(folder)
+        expected = adoptable(base, TODAY, file, "snapshot")
+        until = {symbol: figures.at for symbol, figures in expected.symbols.items()}
+        ledger, books = opened(base, "snapshot")
+        todays = {report[:3]: report for report in reports if day_of(report.at) == TODAY}
+        for report in todays.values():
+            if report.at >= until.get(report.symbol, -1):
+                expected.apply(report)
+        batch = Batch("1-0", [(one, b"") for one in todays.values()], from_before=True)
+        books.count(batch)
+        assert books.book.days[TODAY].symbols == expected.symbols
+        assert books.book.days[TODAY].account == expected.account
+        assert_rows_make(base, TODAY, expected, "snapshot")
+        ledger.close()
