@@ -118,6 +118,11 @@ class Firebase:
         state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
         return int(state["delayed"])
 
+    def write_requests(self) -> int:
+        """How many requests to write have come since the start."""
+        counted = self._http.get(f"http://{self.host}/.control", timeout=10).json()["requests"]
+        return sum(counted.get(method, 0) for method in ("PUT", "PATCH", "POST", "DELETE"))
+
     def writes(self) -> list[tuple[str, Any]]:
         """Every value that was committed, in order, by path."""
         found = self._http.get(f"http://{self.host}/.control/writes", timeout=10).json()

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from collections import defaultdict
 from typing import Any
 
 import pytest
 from celery import Celery
 
+from app.budget import BURST_SECONDS
 from app.dev.processes import Process
 from tests.system import System, envelope, now_text, report, wait_until
 
@@ -110,6 +112,24 @@ def test_the_backlog_of_an_outage_is_bounded_by_symbols_and_gone_soon_after(
     assert waiting <= 3 * (symbols + 1)
     system.firebase.faults()
     wait_until(lambda: performances(system) == system.daily_file(), "Firebase")
+
+
+def test_a_small_budget_is_never_exceeded_and_every_symbol_ends_current(system: System) -> None:
+    per_second = 3
+    system.start_bridge()
+    workers = [
+        system.start_worker(concurrency=2, FIREBASE_WRITES_PER_SECOND=str(per_second))
+        for _ in range(2)
+    ]
+    begin = time.monotonic()
+    for n in range(400):
+        system.report(f"S{n % 8}", 1)
+    wait_until(lambda: system.daily_file().get("aggregate", {}).get("total") == 400, "the file")
+    wait_until(lambda: performances(system) == system.daily_file(), "Firebase", within=90)
+    # No more than the budget of the time, of the second before, and a write of each process.
+    most = per_second * (time.monotonic() - begin + BURST_SECONDS) + 4
+    assert system.firebase.write_requests() <= most
+    assert all(worker.exit_code is None for worker in workers)
 
 
 def children_of(process: Process) -> list[int]:
