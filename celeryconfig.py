@@ -42,8 +42,9 @@ task_acks_on_failure_or_timeout = True
 # One at a time: a task that waits behind a slow one could have been run by another process.
 worker_prefetch_multiplier = 1
 
-# Storing waits for the network; processes are used because each has a Firebase client of its own.
-worker_concurrency = 4
+# Storing waits for the network, so there are more processes than processors: see the README for
+# how many. Processes, because a hang in one can be ended, and each has its own Firebase client.
+worker_concurrency = 8
 worker_cancel_long_running_tasks_on_connection_loss = False
 # A write ends long before this; what does not is a hang that nothing else would end.
 task_soft_time_limit = 120

@@ -6,11 +6,14 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.errors import ProfitBridgeError, StopProgram
 from app.operator_arguments import add_arguments, parse
 from app.settings import Settings, described, process_settings
+
+if TYPE_CHECKING:
+    from app.handover import Handover
 
 
 class _Service(Protocol):
@@ -24,14 +27,11 @@ def _bridge(settings: Settings) -> int:
     from app.bridge import Bridge
     from app.channels import PROFIT_REPORT, TICKER_UPDATES
     from app.daily_file import DailyFiles
-    from app.handover import Handover
     from app.journal import Journal
     from app.ledger import Ledger
-    from app.newest import NewestRegister
     from app.redis_client import connect
     from app.republisher import Republisher
     from app.subscriber import Subscriber
-    from tasks.queue import CeleryQueue
 
     # What is there by now stays; what comes is freed without help. Looking for cycles in it after
     # every 700 objects would cost a quarter of the time of a report.
@@ -45,7 +45,7 @@ def _bridge(settings: Settings) -> int:
             ledger=Ledger(settings.profit_base_path),
             files=DailyFiles(settings.profit_base_path),
             republisher=Republisher(settings.redis_url),
-            handover=Handover(CeleryQueue(settings), NewestRegister(settings.redis_url)),
+            handover=_handover(settings),
         )
     )
 
@@ -53,12 +53,17 @@ def _bridge(settings: Settings) -> int:
 def _subscriber(settings: Settings) -> int:
     """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
     from app.feed import Feed, feed_subscriber
+
+    return _serve(Feed(feed_subscriber(settings), _handover(settings)))
+
+
+def _handover(settings: Settings) -> "Handover":
     from app.handover import Handover
     from app.newest import NewestRegister
     from tasks.queue import CeleryQueue
 
-    handover = Handover(CeleryQueue(settings), NewestRegister(settings.redis_url))
-    return _serve(Feed(settings, feed_subscriber(settings), handover))
+    register = NewestRegister(settings.redis_url)
+    return Handover(CeleryQueue(settings), register, settings.tickers)
 
 
 def _dev(settings: Settings) -> int:

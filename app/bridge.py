@@ -7,7 +7,8 @@ cuts off a subscriber that does not read.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
 import redis
 
@@ -16,14 +17,14 @@ from app.bookkeeper import Batch, Bookkeeper
 from app.channels import PROFIT_REPORT
 from app.daily_file import DailyFiles
 from app.errors import RejectMessage, RetryLater, StopProgram
-from app.handover import Handover, NewValue
+from app.handover import Handover, Slot
 from app.journal import NEWEST, START, Journal
 from app.ledger import Ledger, Rejected
-from app.messages import LARGEST_MESSAGE, read_report, to_text
+from app.messages import LARGEST_MESSAGE, PERFORMANCE, read_report, to_text
 from app.republisher import Republisher
 from app.settings import Settings
 from app.subscriber import Subscriber
-from app.updates import new_values, performance_values
+from app.updates import new_values
 
 log = logging.getLogger(__name__)
 
@@ -111,11 +112,10 @@ class Bridge:
         """
         self._subscriber.start()
         self._books.open(self._journal.end)
-        self._files.update(self._shown(self._books.figures()))
         self._files.start()
         self._handover.start()
         try:
-            self._tell(self._books.uncounted())
+            self._tell([*self._books.figures(), *self._books.uncounted()])
             log.info("bridge_started folder=%s", self._settings.profit_base_path)
             while not self._stopping:
                 self._turn(WAIT_SECONDS)
@@ -144,7 +144,7 @@ class Bridge:
         values, refused = new_values(updates)
         batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
         self._is_behind = len(received) >= BATCH
-        self._hand_over(values)
+        self._handover.put(values, is_behind=self._is_behind)
         self._count(batch)
         if journal_has_news:
             self._count_journal(now)
@@ -235,20 +235,16 @@ class Bridge:
     def _tell(self, changes: Sequence[Change]) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""
         decimals = self._settings.profit_decimals
-        shown: dict[tuple[int, str], bytes] = {}
-        newest: dict[str, bytes] = {}
+        shown: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
+        newest: dict[Slot, bytes] = {}
         for day, symbol, figures, is_newest in changes:
-            fields = shown[day, symbol] = figures.shown(decimals)
+            fields = shown[day][symbol] = figures.shown(decimals)
             if is_newest:
-                newest[symbol] = fields
+                newest[symbol, PERFORMANCE] = fields
                 self._to_publish.append((symbol, fields))
         self._files.update(shown)
         self._publish()
-        self._hand_over(performance_values(newest.items()))
-
-    def _shown(self, changes: Iterable[Change]) -> dict[tuple[int, str], bytes]:
-        decimals = self._settings.profit_decimals
-        return {(day, symbol): figures.shown(decimals) for day, symbol, figures, _ in changes}
+        self._handover.put(newest, is_behind=self._is_behind)
 
     def _publish(self) -> None:
         """Publish what there is to publish, however long Redis takes.
@@ -272,15 +268,15 @@ class Bridge:
             time.sleep(_STOP_SEEN_WITHIN)
         return self._stopping
 
-    def _hand_over(self, values: Iterable[NewValue]) -> None:
-        stored = [value for value in values if self._settings.stores(value.symbol)]
-        self._handover.put(stored, is_behind=self._is_behind)
-
     def _reconcile(self) -> None:
         """Offer all newest figures again, and let go of what is over."""
         self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
-        newest = self._shown(self._books.book.newest())
-        self._hand_over(performance_values((symbol, text) for (_, symbol), text in newest.items()))
+        decimals = self._settings.profit_decimals
+        newest = self._books.book.newest()
+        self._handover.put(
+            {(symbol, PERFORMANCE): figures.shown(decimals) for _, symbol, figures, _ in newest},
+            is_behind=self._is_behind,
+        )
         self._files.forget_before(min(self._books.book.days))
         try:
             self._journal.trim(self._ledger.journal_position)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE = 0.25
 """Seconds between two writes under load; when idle a change is written at once."""
 
-_PAUSE_FOR_LARGE = 10
+_PAUSE_FOR_LARGE = 20
 """How many times as long as writing took the pause is, for the files of thousands of symbols."""
 
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)
@@ -97,11 +97,11 @@ class DailyFiles:
         """Begin to write."""
         self._thread.start()
 
-    def update(self, changes: Mapping[tuple[int, str], bytes]) -> None:
+    def update(self, changes: Mapping[int, Mapping[str, bytes]]) -> None:
         """Take in the fields, as JSON, by day and symbol of one batch, together."""
         with self._lock:
-            for (day, symbol), fields in changes.items():
-                self._shown.setdefault(day, {})[symbol] = fields
+            for day, fields in changes.items():
+                self._shown.setdefault(day, {}).update(fields)
                 self._dirty.add(day)
         self._wake.set()
 

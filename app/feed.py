@@ -34,8 +34,7 @@ def feed_subscriber(settings: Settings) -> Subscriber:
 class Feed:
     """Hands over what is published for the tickers, until it is told to stop."""
 
-    def __init__(self, settings: Settings, subscriber: Subscriber, handover: Handover) -> None:
-        self._settings = settings
+    def __init__(self, subscriber: Subscriber, handover: Handover) -> None:
         self._subscriber = subscriber
         self._handover = handover
         self._stopping = False
@@ -66,4 +65,4 @@ class Feed:
         values, refused = new_values(self._subscriber.receive(BATCH, WAIT_SECONDS))
         for _, reason in refused:
             log.warning("message_rejected reason=%r", reason)
-        self._handover.put(value for value in values if self._settings.stores(value.symbol))
+        self._handover.put(values)

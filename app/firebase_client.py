@@ -72,6 +72,8 @@ def _nodes(update: Update) -> dict[str, Any]:
 
 
 def _escaped(value: Any) -> Any:
+    if isinstance(value, str | float | int):
+        return value
     if isinstance(value, Mapping):
         return {escape_key(str(name)): _escaped(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

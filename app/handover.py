@@ -3,15 +3,17 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from app.messages import Update
+from app.messages import PERFORMANCE, Update
 from app.newest import NewestRegister, Offer
 
 log = logging.getLogger(__name__)
+
+_decode = msgspec.json.decode
 
 FEW = 8
 """Up to so many changed slots become a task each; more become one bulk task."""
@@ -19,7 +21,7 @@ FEW = 8
 BULK = 500
 """Slots in one bulk task at the most."""
 
-MOST_WAITING = 8
+MOST_WAITING = 4
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
 REST, REST_WHILE_BEHIND = 1, 19
@@ -43,15 +45,11 @@ class TaskQueue(Protocol):
         """Enqueue one task for each offer. Raises RetryLater: perhaps some are enqueued."""
 
     def store_in_bulk(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for all offers. Raises RetryLater: perhaps it is enqueued."""
+        """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
 
 
-class NewValue(NamedTuple):
-    """A new value for a slot, as JSON text: most are replaced before anybody reads them."""
-
-    symbol: str
-    key: str
-    value: str | bytes
+Slot = tuple[str, str]
+"""Symbol and key of a value."""
 
 
 class Handover:
@@ -60,13 +58,21 @@ class Handover:
     A value is announced in the register before it becomes a task, so it is stored even if that task
     is lost: what stays open there is handed over again. What a slow broker or a slow Firebase holds
     up is bounded by the number of slots, and never holds up the caller of `put`.
+
+    Args:
+        queue: where tasks go.
+        register: where values are announced.
+        tickers: the symbols that are stored; what is put for others is left. None: all are.
     """
 
-    def __init__(self, queue: TaskQueue, register: NewestRegister) -> None:
+    def __init__(
+        self, queue: TaskQueue, register: NewestRegister, tickers: frozenset[str] | None = None
+    ) -> None:
         self._queue = queue
         self._register = register
+        self._tickers = tickers
         self._lock = threading.Lock()
-        self._changed: dict[tuple[str, str], str | bytes] = {}
+        self._changed: dict[Slot, str | bytes] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._overdue_at = 0.0
@@ -77,17 +83,18 @@ class Handover:
         """Begin to hand over."""
         self._thread.start()
 
-    def put(self, values: Iterable[NewValue], *, is_behind: bool = False) -> None:
+    def put(self, values: Mapping[Slot, str | bytes], *, is_behind: bool = False) -> None:
         """Take in new values; one that is still here gives way, and keeps its place in line.
 
         Args:
-            values: of any slots.
+            values: as JSON text: most are replaced before anybody reads them.
             is_behind: the caller has more to do than it can, and needs the machine.
         """
         self._is_behind = is_behind
+        if self._tickers is not None:
+            values = {slot: value for slot, value in values.items() if slot[0] in self._tickers}
         with self._lock:
-            for symbol, key, value in values:
-                self._changed[symbol, key] = value
+            self._changed.update(values)
             if self._changed:
                 self._wake.set()
 
@@ -102,6 +109,7 @@ class Handover:
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
+        may_hand_over = True
         while True:
             with self._lock:
                 if not self._changed:
@@ -110,13 +118,15 @@ class Handover:
                     self._wake.clear()
             self._wake.wait(_LOOK_FOR_OVERDUE)
             try:
-                began = time.monotonic()
-                if self._queue.waiting() < MOST_WAITING:
+                if may_hand_over:
+                    began = time.monotonic()
                     self._hand_over()
                     self._hand_over_again()
                     self._rest(time.monotonic() - began)
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
+                # Asked when nothing waits for the answer, which stays true: only we enqueue much.
+                may_hand_over = self._queue.waiting() < MOST_WAITING
                 pause = _FIRST_PAUSE
             except Exception as error:
                 log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
@@ -140,15 +150,9 @@ class Handover:
             taken = {slot: self._changed.pop(slot) for slot in slots}
         if not taken:
             return
+        in_bulk = len(taken) > FEW
         try:
-            self._enqueue(
-                self._register.announce(
-                    [
-                        Update(symbol, key, msgspec.json.decode(value))
-                        for (symbol, key), value in taken.items()
-                    ]
-                )
-            )
+            self._enqueue(self._register.announce(_updates(taken, in_bulk)), in_bulk)
         except BaseException:
             with self._lock:
                 # What came in meanwhile is newer; what was taken is still first in line.
@@ -163,10 +167,20 @@ class Handover:
             offers = self._register.overdue(BULK)
             if offers:
                 log.info("handed_over_again slots=%d", len(offers))
-                self._enqueue(offers)
+                self._enqueue(offers, in_bulk=len(offers) > FEW)
 
-    def _enqueue(self, offers: Sequence[Offer]) -> None:
-        if len(offers) <= FEW:
-            self._queue.store(offers)
-        else:
+    def _enqueue(self, offers: Sequence[Offer], in_bulk: bool) -> None:
+        if in_bulk and offers:
             self._queue.store_in_bulk(offers)
+        else:
+            self._queue.store(offers)
+
+
+def _updates(taken: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:
+    """The values to announce. A bulk task carries none, so most of them need not be read."""
+    return [
+        Update(
+            symbol, key, msgspec.Raw(value) if in_bulk and key == PERFORMANCE else _decode(value)
+        )
+        for (symbol, key), value in taken.items()
+    ]

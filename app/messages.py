@@ -36,6 +36,9 @@ _BEHIND = BEHIND_LIMIT // _MICROSECOND
 _SYMBOL = re.compile(r"[!#-\[\]-~]{1,32}")
 _LONGEST_SENDER = 128
 
+PERFORMANCE = "performance"
+"""The key under which a symbol's performance is stored."""
+
 ReportKind = Literal["increment", "snapshot"]
 """What a report says: what one fill added, or the figure of the day so far."""
 
@@ -156,7 +159,7 @@ def read_performance(message: bytes) -> Update:
         RejectMessage: it has not the form of one.
     """
     data = _decoded(_decode_performance, message).data
-    return Update(stored_symbol(data.symbol), "performance", _performance(data))
+    return Update(stored_symbol(data.symbol), PERFORMANCE, _performance(data))
 
 
 def read_update(message: bytes) -> Update:

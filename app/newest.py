@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 from app import newest_scripts
 from app.channels import FAILED_STORES, KEY_PREFIX
 from app.messages import Update
@@ -54,10 +56,17 @@ class Standing(IntEnum):
 
 
 class Offer(NamedTuple):
-    """A value for a slot; the higher revision is the newer value."""
+    """A value for a slot; the higher revision is the newer value.
+
+    With the revision ANY it has no value of its own: whatever was announced is to be stored.
+    """
 
     update: Update
     revision: int
+
+
+ANY = 0
+"""The revision of an offer that only names a slot."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class NewestRegister:
         Returns:
             What there is to store, less what is stored already.
         """
-        arguments: list[str | int] = [SLOT_KEPT_SECONDS, _ms(GRACE_SECONDS)]
+        arguments: list[str | bytes | int] = [SLOT_KEPT_SECONDS, _ms(GRACE_SECONDS)]
         for update in updates:
             arguments += [_text(update), _tag(update)]
         with reaching(self._url):
@@ -133,9 +142,14 @@ class NewestRegister:
             holder: from `holder`.
             resumed: the task has offered these before; its value wins no tie.
         """
-        arguments: list[str | int] = [holder, _ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed)]
-        for offer in offers:
-            arguments += [offer.revision, _text(offer.update), _tag(offer.update)]
+        limits = [_ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed)]
+        arguments: list[str | bytes | int] = [holder, *limits]
+        for update, revision in offers:
+            if revision == ANY:
+                # As an empty slot is: nothing is set, and where nothing is known nothing written.
+                arguments += [ANY, "", ""]
+            else:
+                arguments += [revision, _text(update), _tag(update)]
         updates = [offer.update for offer in offers]
         return self._answers(self._offer, updates, arguments)
 
@@ -204,7 +218,7 @@ class NewestRegister:
             pipeline.execute()
 
     def _answers(
-        self, script: Any, updates: Sequence[Update], arguments: list[str | int]
+        self, script: Any, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
     ) -> list[Answer]:
         if not updates:
             return []
@@ -237,9 +251,9 @@ def _update_of(slot: str, value: Any) -> Update:
 _encode = json.JSONEncoder(sort_keys=True).encode
 
 
-def _text(update: Update) -> str:
+def _text(update: Update) -> str | bytes:
     """The value in one spelling, so that the same value is the same text."""
-    return _encode(update.value)
+    return bytes(update.value) if isinstance(update.value, msgspec.Raw) else _encode(update.value)
 
 
 def _tag(update: Update) -> str:

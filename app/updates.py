@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from app.channels import TICKER_PERFORMANCE, TICKER_UPDATES
 from app.errors import RejectMessage
-from app.handover import NewValue
+from app.handover import Slot
 from app.messages import read_performance, read_update
 from app.subscriber import Received
 
@@ -15,12 +15,12 @@ Refused = tuple[bytes, str]
 """A message, and why it cannot be used."""
 
 
-def new_values(received: Iterable[Received]) -> tuple[list[NewValue], list[Refused]]:
-    """The values in messages, given with the channel that each came on, and what was none.
+def new_values(received: Iterable[Received]) -> tuple[dict[Slot, str], list[Refused]]:
+    """The newest value of each slot in messages, as JSON text, and what was no value.
 
     A message on any other channel is left alone.
     """
-    values: list[NewValue] = []
+    values: dict[Slot, str] = {}
     refused: list[Refused] = []
     for channel, message in received:
         try:
@@ -30,12 +30,7 @@ def new_values(received: Iterable[Received]) -> tuple[list[NewValue], list[Refus
                 update = read_performance(message)
             else:
                 continue
-            values.append(NewValue(update.symbol, update.key, json.dumps(update.value)))
+            values[update.symbol, update.key] = json.dumps(update.value)
         except RejectMessage as error:
             refused.append((message, str(error)))
     return values, refused
-
-
-def performance_values(shown: Iterable[tuple[str, bytes]]) -> list[NewValue]:
-    """The values for symbols given with their five fields as JSON."""
-    return [NewValue(symbol, "performance", fields) for symbol, fields in shown]

@@ -6,6 +6,7 @@ from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from app.errors import RetryLater
+from app.messages import PERFORMANCE
 from app.newest import Offer
 from app.redis_client import connect, reaching
 from app.settings import Settings, masked
@@ -37,19 +38,18 @@ class CeleryQueue:
             RetryLater: the broker cannot be reached; perhaps some are enqueued.
         """
         for (symbol, key, value), revision in offers:
-            if key == "performance":
+            if key == PERFORMANCE:
                 self._enqueue(store_performance, (symbol, value), revision=revision)
             else:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
 
     def store_in_bulk(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for all offers.
+        """Enqueue one task for all offers. It names them: their values are in the register.
 
         Raises:
             RetryLater: the broker cannot be reached; perhaps it is enqueued.
         """
-        values = [(*update, revision) for update, revision in offers]
-        self._enqueue(store_in_bulk, (values,))
+        self._enqueue(store_in_bulk, ([update[:2] for update, _ in offers],))
 
     def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
         try:

@@ -4,7 +4,7 @@ import functools
 import random
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +12,8 @@ from celery import Task
 
 from app.errors import GiveUp, RejectMessage, RetryLater
 from app.firebase_client import firebase_of_this_process, node_path
-from app.messages import Update, performance_value, stored_symbol, to_microseconds
-from app.newest import NewestRegister, Offer
+from app.messages import PERFORMANCE, Update, performance_value, stored_symbol, to_microseconds
+from app.newest import ANY, NewestRegister, Offer
 from app.settings import process_settings
 from app.storing import Stored, Unfinished, store_newest
 from tasks.celery_app import app
@@ -47,8 +47,8 @@ def store_performance(
     try:
         value = performance_value(data)
     except RejectMessage as error:
-        raise _given_up(self, Update(symbol, "performance", data), error) from None
-    return _store(self, [(symbol, "performance", value, revision)])
+        raise _given_up(self, Update(symbol, PERFORMANCE, data), error) from None
+    return _store_value(self, symbol, PERFORMANCE, value, revision)
 
 
 @app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_ticker_data")
@@ -73,16 +73,16 @@ def store_ticker_data(
         RetryLater: called directly, and Firebase or Redis cannot be reached. A worker retries.
         GiveUp: Firebase refuses the value for good.
     """
-    return _store(self, [(symbol, key, value, revision)])
+    return _store_value(self, symbol, key, value, revision)
 
 
 @app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_in_bulk")
-def store_in_bulk(self: Task, values: Sequence[tuple[str, str, Any, int | None]]) -> str:
-    """Store many values in one request.
+def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
+    """Store what is newest in many slots, in one request.
 
     Args:
         self: the task.
-        values: symbol, key, value and revision of each, as `store_ticker_data` takes them.
+        slots: symbol and key of values that were announced.
 
     Returns:
         What was done, for people.
@@ -91,7 +91,7 @@ def store_in_bulk(self: Task, values: Sequence[tuple[str, str, Any, int | None]]
         RetryLater: as `store_ticker_data`.
         GiveUp: Firebase refuses some values for good; the others are stored.
     """
-    return _store(self, values)
+    return _store(self, [Offer(Update(symbol, key, None), ANY) for symbol, key in slots])
 
 
 def pause_before(retry: int) -> float:
@@ -104,8 +104,15 @@ def _register() -> NewestRegister:
     return NewestRegister(process_settings().redis_url)
 
 
-def _store(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> str:
-    offers = _offers(task, values)
+def _store_value(task: Task, text: str, key: str, value: Any, revision: int | None) -> str:
+    try:
+        symbol = stored_symbol(text)
+    except RejectMessage as error:
+        raise _given_up(task, Update(text, key, value), error) from None
+    return _store(task, [Offer(Update(symbol, key, value), revision or _time_of(value))])
+
+
+def _store(task: Task, offers: Sequence[Offer]) -> str:
     request = task.request
     runs_in_worker = _runs_in_worker(task)
     settings = process_settings()
@@ -139,25 +146,11 @@ def _given_up(task: Task, update: Update, reason: RejectMessage) -> GiveUp:
     return GiveUp(f"{task.name}: {reason}")
 
 
-def _offers(task: Task, values: Iterable[tuple[str, str, Any, int | None]]) -> list[Offer]:
-    newest: dict[tuple[str, str], Offer] = {}
-    for text, key, value, revision in values:
-        try:
-            symbol = stored_symbol(text)
-        except RejectMessage as error:
-            raise _given_up(task, Update(text, key, value), error) from None
-        offer = Offer(Update(symbol, key, value), revision or _time_of(value))
-        known = newest.setdefault((symbol, key), offer)
-        if offer.revision > known.revision:
-            newest[symbol, key] = offer
-    return list(newest.values())
-
-
 def _time_of(value: Any) -> int:
     """The revision of a value that came without one, on the scale that all revisions have."""
     if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
         try:
-            return to_microseconds(value["timestamp"])
+            return max(to_microseconds(value["timestamp"]), ANY + 1)
         except RejectMessage:
             pass
     return time.time_ns() // 1000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from app.handover import BULK, FEW, MOST_WAITING, Handover, NewValue
+from app.handover import BULK, FEW, MOST_WAITING, Handover
 from app.newest import NewestRegister
 from app.settings import load_settings
 from tasks.celery_app import app
@@ -34,12 +34,16 @@ class Queue:
             self.taken.append(json.loads(entry))  # type: ignore[arg-type]
 
     def offered(self) -> dict[str, Any]:
-        """The newest total of each symbol in the tasks."""
+        """The newest total of each symbol in the tasks; in a bulk task, of what it names."""
         totals = {}
         for task in self.tasks():
-            for symbol, _, value, _ in values_of(task):
-                totals[symbol] = value["total"]
+            for symbol, key, value, _ in values_of(task):
+                totals[symbol] = (self.announced(symbol, key) if value is None else value)["total"]
         return totals
+
+    def announced(self, symbol: str, key: str) -> Any:
+        found: Any = self._client.hget(f"profit-bridge:newest:{symbol} {key}", "value")
+        return json.loads(found)
 
     def allow(self, *, enqueueing: bool) -> None:
         self._client.execute_command("ACL", "SETUSER", "default", f"{'+-'[not enqueueing]}lpush")
@@ -59,7 +63,7 @@ def values_of(task: dict[str, Any]) -> list[list[Any]]:
     arguments, options, _ = json.loads(base64.b64decode(task["body"]))
     name = task["headers"]["task"]
     if name == "tasks.store_in_bulk":
-        return list(arguments[0])
+        return [[symbol, key, None, None] for symbol, key in arguments[0]]
     if name == "tasks.store_performance":
         return [[arguments[0], "performance", arguments[1], options["revision"]]]
     return [[*arguments, options["revision"]]]
@@ -82,17 +86,23 @@ def handover(queue: Queue, redis_url: str) -> Iterator[Handover]:
     handover.close(2)
 
 
-def performance(symbol: str, total: int) -> NewValue:
-    return NewValue(symbol, "performance", json.dumps({"total": total}))
+def performances(**totals: int) -> dict[tuple[str, str], str]:
+    return {
+        (symbol, "performance"): json.dumps({"total": total}) for symbol, total in totals.items()
+    }
+
+
+def all_of(symbols: int, total: int = 0) -> dict[tuple[str, str], str]:
+    return performances(**{f"S{n}": total for n in range(symbols)})
 
 
 def test_few_changes_become_a_task_each(handover: Handover, queue: Queue) -> None:
-    handover.put(performance(f"S{n}", n) for n in range(FEW))
+    handover.put(all_of(FEW))
     wait_until(lambda: len(queue.tasks()) == FEW, "tasks")
 
 
 def test_many_changes_become_bulk_tasks(handover: Handover, queue: Queue) -> None:
-    handover.put(performance(f"S{n}", n) for n in range(BULK + 50))
+    handover.put(all_of(BULK + 50))
     wait_until(lambda: len(queue.offered()) == BULK + 50, "all symbols")
     assert len(queue.tasks()) == 2
 
@@ -105,7 +115,7 @@ def test_while_nobody_takes_tasks_the_backlog_is_bounded_by_symbols(
 
     for total in range(3 * MOST_WAITING):
         before = len(queue.tasks())
-        handover.put(performance(f"S{n}", total) for n in range(20))
+        handover.put(all_of(20, total))
         wait_until(partial(is_enqueued_or_waits, before), "the task")
     assert handover.close(5) == 20
     assert len(queue.tasks()) == MOST_WAITING
@@ -113,7 +123,7 @@ def test_while_nobody_takes_tasks_the_backlog_is_bounded_by_symbols(
 
 def test_what_was_held_back_is_handed_over_as_its_newest(handover: Handover, queue: Queue) -> None:
     for total in range(500):
-        handover.put(performance(f"S{n}", total) for n in range(20))
+        handover.put(all_of(20, total))
 
     def all_are_current() -> bool:
         queue.take_all()
@@ -127,12 +137,12 @@ def _offers(queue: Queue, totals: dict[str, int]) -> bool:
 
 
 def test_later_values_have_higher_revisions(handover: Handover, queue: Queue) -> None:
-    for total in range(5):
-        handover.put([performance("SOFI", total)])
+    for total in range(MOST_WAITING):
+        handover.put(performances(SOFI=total))
         newest = {"SOFI": total}
         wait_until(partial(_offers, queue, newest), "the task")
     revisions = [value[3] for task in queue.tasks() for value in values_of(task)]
-    assert len(revisions) == 5
+    assert len(revisions) == MOST_WAITING
     assert revisions == sorted(set(revisions))
 
 
@@ -140,21 +150,21 @@ def test_a_broker_that_refuses_loses_nothing_and_keeps_the_newest(
     handover: Handover, queue: Queue
 ) -> None:
     queue.allow(enqueueing=False)
-    handover.put([performance("SOFI", 1), performance("HOOD", 1)])
+    handover.put(performances(SOFI=1, HOOD=1))
     wait_until(lambda: queue.refused() > 0, "refusal")
-    handover.put([performance("SOFI", 2)])
+    handover.put(performances(SOFI=2))
     queue.allow(enqueueing=True)
     wait_until(lambda: queue.offered() == {"SOFI": 2, "HOOD": 1}, "both")
 
 
 def test_closing_hands_over_what_is_left(handover: Handover, queue: Queue) -> None:
-    handover.put([performance("SOFI", 1)])
+    handover.put(performances(SOFI=1))
     assert handover.close(5) == 0
     assert queue.offered() == {"SOFI": 1}
 
 
 def test_flower_can_read_the_arguments_of_a_task(handover: Handover, queue: Queue) -> None:
-    handover.put([performance("SOFI", 1), NewValue("SOFI", "price", '{"price": 2}')])
+    handover.put(performances(SOFI=1) | {("SOFI", "price"): '{"price": 2}'})
     wait_until(lambda: len(queue.tasks()) == 2, "both tasks")
     performance_task, price_task = queue.tasks()
     assert performance_task["headers"]["task"] == "tasks.store_performance"

@@ -36,6 +36,7 @@ THREE_OF_ONE_TIME = Scenario(OF_ONE_TIME)
 FAULTLESS = {
     "three tasks": Scenario(SENT),
     "three values handed over": Scenario(announced=ANNOUNCED),
+    "three values handed over in bulk": Scenario(announced=ANNOUNCED, in_bulk=True),
     "three prices, there and back": Scenario(PRICES),
     "three prices handed over, there and back": Scenario(announced=THERE_AND_BACK),
     "two values of one time": Scenario(OF_ONE_TIME[:2]),
@@ -54,6 +55,9 @@ ONE_FAULT = {
     "three tasks, one dies": Scenario(SENT, faults=frozenset({Kind.DIES})),
     "three tasks, one is lost": Scenario(SENT, faults=frozenset({Kind.LOST})),
     "two values handed over, one crash": Scenario(announced=ANNOUNCED[:2], faults=CRASHES),
+    "two values handed over in bulk, one crash": Scenario(
+        announced=ANNOUNCED[:2], in_bulk=True, faults=CRASHES
+    ),
     "three prices, there and back, one crash": Scenario(PRICES, faults=CRASHES),
     "two values of one time, one crash": Scenario(OF_ONE_TIME[:2], faults=CRASHES),
     "two bulk tasks in two slots, one crash": Scenario(BULK[:2], faults=CRASHES),

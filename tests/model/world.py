@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.newest import LONGEST_WRITE_SECONDS
+from app.newest import ANY, LONGEST_WRITE_SECONDS
 from tests.model.execution import Answers, Call, Ended, Executions, NoAnswer, Task, Value, Write
 from tests.model.lua_redis import AT_FIRST, NOW, OPEN, TICK, Held, Scripts
 
@@ -90,6 +90,8 @@ class Scenario:
     """Tasks that somebody sends, with revisions of his own."""
     announced: tuple[Value, ...] = ()
     """Values that the hand-over announces, one after the other."""
+    in_bulk: bool = False
+    """The hand-over's tasks only name the slots, as those of many slots do."""
     faults: frozenset[Kind] = frozenset()
     most_faults: int = 1
     dead_writes_end: bool = True
@@ -210,7 +212,7 @@ class World:
             order=_aged(state.order, (value._replace(revision=newest),), resumed=False),
         )
         assert not isinstance(found, Call)
-        return _enqueue(state, Task(name, found)) if found else state
+        return _enqueue(state, Task(name, self._sent(found))) if found else state
 
     def _look(self, state: State) -> State:
         call = self.executions.overdue(())
@@ -219,8 +221,14 @@ class World:
         found = self.executions.overdue((reply,))
         assert not isinstance(found, Call)
         again = 1 + sum(progress.task.from_watch for progress in state.tasks)
-        task = Task(f"again{again}", found, from_watch=True)
+        task = Task(f"again{again}", self._sent(found), from_watch=True)
         return _enqueue(state._replace(held=held), task)
+
+    def _sent(self, found: tuple[Value, ...]) -> tuple[Value, ...]:
+        """What the hand-over's task carries of what was announced."""
+        if not self.scenario.in_bulk:
+            return found
+        return tuple(value._replace(text="null", revision=ANY) for value in found)
 
     def _pass_time(self, state: State) -> State:
         return state._replace(
@@ -318,10 +326,10 @@ def _enqueue(state: State, task: Task) -> State:
 def _aged(order: tuple[Value, ...], values: Iterable[Value], *, resumed: bool) -> tuple[Value, ...]:
     """With more values, of which the higher revision is newer; of the same, the later offered.
 
-    One that its task has perhaps offered before wins no tie.
+    One that its task has perhaps offered before wins no tie; one that only names its slot is none.
     """
     for value in values:
-        if any(value[:3] == known[:3] for known in order):
+        if value.revision == ANY or any(value[:3] == known[:3] for known in order):
             continue
         older = [
             known
