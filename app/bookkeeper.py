@@ -47,6 +47,8 @@ class Bookkeeper:
         self._clock = clock
         self._today = day_of(clock())
         self.book = Book()
+        # Kept until it is told: the disk may open a day and then not take the batch.
+        self._untold: list[Change] = []
 
     def open(self, journal_end: Callable[[], str]) -> None:
         """Read all days that a report may still come for.
@@ -78,7 +80,8 @@ class Bookkeeper:
         if reports:
             log.info("publishing_again reports=%d", len(reports))
         # After a week's rest their day may be one that no report could come for any more.
-        return self._open_days_of(reports) + self._apply(reports)
+        self._open_days_of(reports)
+        return self._known_of_opened() + self._apply(reports)
 
     def count(self, batch: Batch) -> list[Change]:
         """Record a batch, and count what is new in it; what that changes, in order.
@@ -92,7 +95,7 @@ class Bookkeeper:
         now = self._clock()
         self._turn_page(day_of(now))
         try:
-            known = self._open_days_of([report for report, _ in batch.accepted])
+            self._open_days_of([report for report, _ in batch.accepted])
             if batch.from_before:
                 reports, adopted = self._adopted_first(batch.accepted)
             else:
@@ -116,7 +119,7 @@ class Bookkeeper:
             known_already = outcomes[:adopted].count(Outcome.COUNTED)
             log.info("in_adopted_file_already reports=%d", known_already)
             counted = counted[known_already:]
-        return known + self._apply(counted)
+        return self._known_of_opened() + self._apply(counted)
 
     def _adopted_first(
         self, reports: list[tuple[ProfitReport, bytes]]
@@ -141,12 +144,15 @@ class Bookkeeper:
         if dropped:
             log.info("ledger_pruned reports=%d", dropped)
 
-    def _open_days_of(self, reports: Iterable[ProfitReport]) -> list[Change]:
-        """Open the days that are not open yet; what is known of them, as no news."""
-        known = []
+    def _open_days_of(self, reports: Iterable[ProfitReport]) -> None:
+        """Open the days that are not open yet."""
         for day in {day_of(report.at) for report in reports} - self.book.days.keys():
             self._open_day(day)
-            known += self._figures_of(day)
+            self._untold += self._figures_of(day)
+
+    def _known_of_opened(self) -> list[Change]:
+        """What was known of the days that were opened, as no news."""
+        known, self._untold = self._untold, []
         return known
 
     def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:

@@ -1,14 +1,16 @@
 """What was recorded is counted at the next start, whenever that is."""
 
 import json
+import sqlite3
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from app.audit import _Day
 from app.bookkeeper import Batch, Bookkeeper
 from app.daily_file import path_of
-from app.errors import StopProgram
+from app.errors import RetryLater, StopProgram
 from app.ledger import Ledger
 from app.ledger_reader import LedgerReader
 from app.messages import DAY, ProfitReport, to_text
@@ -136,6 +138,23 @@ def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -
     with pytest.raises(StopProgram, match="PROFIT_REPORT_KIND=snapshot"):
         Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open(lambda: "0-0")
     Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open(lambda: "0-0")
+    ledger.close()
+
+
+def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_file(tmp_path, 5)
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + DAY)
+    books.open(lambda: "0-0")
+    batch = Batch("0-0", [(report(NOON, symbol="HOOD"), b"")])
+    with monkeypatch.context() as disk:
+        disk.setattr(ledger, "record", Mock(side_effect=sqlite3.OperationalError("disk is full")))
+        with pytest.raises(RetryLater):
+            books.count(batch)
+    told = {change.symbol: change.figures.total for change in books.count(batch)}
+    assert told == {"SOFI": 5_000_000, "HOOD": 1_000_000, "aggregate": 6_000_000}
     ledger.close()
 
 
