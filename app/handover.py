@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -146,8 +147,7 @@ class Handover:
     def _hand_over(self) -> None:
         """Enqueue the slots that have waited longest."""
         with self._lock:
-            slots = list(self._changed)[:BULK]
-            taken = {slot: self._changed.pop(slot) for slot in slots}
+            taken = {slot: self._changed.pop(slot) for slot in [*islice(self._changed, BULK)]}
         if not taken:
             return
         in_bulk = len(taken) > FEW

@@ -140,6 +140,9 @@ class Subscriber:
             time.sleep(_LOOK_AGAIN)
 
     def _put(self, answers: Sequence[Any], size: int) -> None:
+        for answer in answers:
+            if isinstance(answer, redis.RedisError):
+                raise answer
         messages = [
             (answer[-2], answer[-1]) for answer in answers if answer[0] in {b"message", b"pmessage"}
         ]
@@ -166,12 +169,9 @@ class Subscriber:
             awaited = len(self._channels) + len(self._patterns)
             while awaited > 0:
                 answers, size = wire.receive(_SUBSCRIBED_WITHIN)
-                refused = [answer for answer in answers if isinstance(answer, redis.RedisError)]
-                if refused:
-                    raise refused[0]
-                awaited -= sum(answer[0] in {b"subscribe", b"psubscribe"} for answer in answers)
                 # What comes on one channel before the next is confirmed is kept.
                 self._put(answers, size)
+                awaited -= sum(answer[0] in {b"subscribe", b"psubscribe"} for answer in answers)
         except BaseException:
             wire.close()
             raise
