@@ -97,6 +97,8 @@ class Bridge:
         self._to_publish: list[tuple[str, bytes]] = []
         self._subscriptions_seen = 0
         self._is_behind = False
+        # Asked once in a turn and not at all while stopping: each time Redis may take seconds.
+        self._journal_answers = True
         self._journal_due = self._prune_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
@@ -128,6 +130,7 @@ class Bridge:
         """Handle one batch of messages; how many there were."""
         received = self._subscriber.receive(BATCH, timeout)
         now = self._clock()
+        self._journal_answers = self._journal_answers or not self._stopping
         if self._ledger.begun_at:
             # First, so that what is published again by now is known as a repetition.
             self._count_journal(now)
@@ -173,14 +176,14 @@ class Bridge:
     def _count_journal(self, now: int) -> None:
         while True:
             begun_at = self._ledger.begun_at
-            if begun_at and self._to_publish:
-                # Only while stopping; what an adopted file has must not be marked before this.
+            if not self._journal_answers or (begun_at and self._to_publish):
+                # The second while stopping; what an adopted file has must not be marked before it.
                 return
             position = self._ledger.journal_position
             try:
                 entries = self._journal.read(position, BATCH, begun_at or NEWEST)
             except (redis.RedisError, OSError) as error:
-                log.warning("journal_not_read reason=%s", error)
+                self._no_journal("not_read", error)
                 return
             batch = Batch(entries[-1].position if entries else position, from_before=bool(begun_at))
             for _, message in entries:
@@ -200,20 +203,25 @@ class Bridge:
         now = time.monotonic()
         resubscribed = self._subscriptions_seen != self._subscriber.subscriptions
         if resubscribed:
-            self._subscriptions_seen = self._subscriber.subscriptions
-            self._begin_new_journal()
+            self._begin_new_journal(self._subscriber.subscriptions)
         elif now < self._journal_due:
             return False
         self._journal_due = now + JOURNAL_CHECK_SECONDS
         return True
 
-    def _begin_new_journal(self) -> None:
+    def _begin_new_journal(self, subscriptions: int) -> None:
         """Read from the start where Redis lost the journal: nothing is counted twice anyway."""
-        try:
-            if self._journal.is_behind(self._ledger.journal_position):
-                self._ledger.journal_position = START
-        except (redis.RedisError, OSError) as error:
-            log.warning("journal_not_read reason=%s", error)
+        if self._journal_answers:
+            try:
+                if self._journal.is_behind(self._ledger.journal_position):
+                    self._ledger.journal_position = START
+                self._subscriptions_seen = subscriptions
+            except (redis.RedisError, OSError) as error:
+                self._no_journal("not_read", error)
+
+    def _no_journal(self, what: str, error: Exception) -> None:
+        self._journal_answers = False
+        log.warning("journal_%s reason=%s", what, error)
 
     def _count(self, batch: Batch) -> None:
         """Count a batch, however long the disk takes, and tell everybody."""
@@ -278,10 +286,11 @@ class Bridge:
             is_behind=self._is_behind,
         )
         self._files.forget_before(min(self._books.book.days))
-        try:
-            self._journal.trim(self._ledger.journal_position)
-        except (redis.RedisError, OSError) as error:
-            log.warning("journal_not_trimmed reason=%s", error)
+        if self._journal_answers:
+            try:
+                self._journal.trim(self._ledger.journal_position)
+            except (redis.RedisError, OSError) as error:
+                self._no_journal("not_trimmed", error)
 
     def _finish(self) -> None:
         """Handle what was received already."""
