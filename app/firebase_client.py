@@ -226,12 +226,16 @@ def _let_us_retry(reference: db.Reference, adapter: requests.adapters.HTTPAdapte
     session.trust_env = False
 
 
-_of_process: tuple[int, FirebaseClient] | None = None
+_of_process: tuple[tuple[int, Settings], FirebaseClient] | None = None
 
 
 def firebase_of_this_process(settings: Settings) -> FirebaseClient:
-    """The client of this process, made when it is first asked for, and anew after a fork."""
+    """The client of this process, made when it is first asked for, and anew after a fork.
+
+    And for other settings, as a process has that runs one command after the other.
+    """
     global _of_process  # noqa: PLW0603 - one per process is the point
-    if _of_process is None or _of_process[0] != os.getpid():
-        _of_process = (os.getpid(), FirebaseClient(settings, budget_of(settings).spend))
+    owner = (os.getpid(), settings)
+    if _of_process is None or _of_process[0] != owner:
+        _of_process = (owner, FirebaseClient(settings, budget_of(settings).spend))
     return _of_process[1]
