@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
 
-.PHONY: setup dev test test-docker test-model test-faults test-protections bench lint clean
+.PHONY: setup dev test test-docker test-model test-faults test-protections bench contracts lint clean
 
 setup: $(READY)
 
@@ -44,6 +44,10 @@ bench: setup $(BENCH_READY)
 $(BENCH_READY): $(READY) requirements/bench.txt requirements/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
+
+# The JSON Schemas of docs/, after a form in app/forms.py has changed
+contracts: setup
+	$(BIN)/python -m app.contracts docs/schemas
 
 lint: setup
 	$(BIN)/ruff check .
