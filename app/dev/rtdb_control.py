@@ -17,7 +17,7 @@ CLEARABLE = ("counters", "writes", "streams", "data")
 class Control:
     """Answers these requests; `delayed` are the ones that a fault keeps waiting.
 
-    GET /.control               the state: counters, open streams, faults with their hits
+    GET /.control               the state: counters, listeners, faults with their hits
     POST /.control              {"faults": [...], "clear": [...]}, either may be missing. `clear`
                                 names any of `counters`, `writes`, `streams`, `data` (with its
                                 log and streams), and comes first; `faults` replaces all faults.
@@ -52,7 +52,7 @@ class Control:
         return {
             "server": NAME,
             **self._counters.as_json(),
-            "streams": len(self._databases.streams()),
+            "streams": len(self._databases.listeners()),
             "delayed": len(self._delayed),
             "namespaces": list(self._databases.by_namespace),
             "faults": self._faults.as_json(),
@@ -67,8 +67,8 @@ class Control:
         if "counters" in clear:
             self._counters.clear()
         if "streams" in clear or "data" in clear:
-            for stream in self._databases.streams():
-                stream.close()
+            for listener in self._databases.listeners():
+                listener.close()
         if "data" in clear:
             self._databases.clear()
         if "writes" in clear:

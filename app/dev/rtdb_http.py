@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qs, unquote
@@ -19,6 +19,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamBufferFullError
 
 from app.dev.rtdb_nodes import INVALID_JSON, INVALID_PATH, Json, Path, RtdbError, parse_path
+from app.dev.rtdb_tree import StreamEvent
 
 DEFAULT_NAMESPACE = "profit-bridge"
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -36,6 +37,7 @@ class Answer:
     body: bytes | None
     etag: str | None = None
     content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, value: Json, status: int = 200, etag: str | None = None) -> Answer:
@@ -127,7 +129,7 @@ class Request(HTTPMessageDelegate):
         """Send the answer, if the client is still there."""
         if self.abandoned:
             return
-        headers = HTTPHeaders({"Cache-Control": "no-cache"})
+        headers = HTTPHeaders({"Cache-Control": "no-cache", **answer.headers})
         body = None if self.method == "HEAD" else answer.body
         if body is not None:
             headers["Content-Type"] = answer.content_type
@@ -154,8 +156,15 @@ class EventStream:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
         connection.write_headers(_start_line(200), HTTPHeaders(headers))
 
-    def send(self, event: str, data: Json) -> None:
-        """Write one event; data is sent on one line."""
+    def tell(self, event: StreamEvent) -> None:
+        """Pass a change on."""
+        self._send(event.kind, {"path": event.path, "data": event.data})
+
+    def keep_alive(self) -> None:
+        """Show that the connection is alive."""
+        self._send("keep-alive", None)
+
+    def _send(self, event: str, data: Json) -> None:
         if self._connection.stream.closed():
             return
         try:

@@ -85,6 +85,19 @@ def find(node: Node | None, path: Path) -> Node | None:
     return node
 
 
+def replaced(node: Node | None, path: Path, value: Node | None) -> Node | None:
+    """A copy of `node` with `value` at a path below it, which shares with it what stays."""
+    if not path:
+        return value
+    if value is None and not isinstance(node, dict):
+        return node
+    children = dict(node) if isinstance(node, dict) else {}
+    child = replaced(children.pop(path[0], None), path[1:], value)
+    if child is not None:
+        children[path[0]] = child
+    return children or None
+
+
 def export(node: Node | None) -> Json:
     """A copy as a client reads it: objects with mostly integer keys have become lists."""
     if not isinstance(node, dict):

@@ -1,7 +1,8 @@
 """The REST API of Firebase Realtime Database: what each request does, and what it is answered.
 
-There are no rules, no sign-in (credentials are accepted unread), no queries, no priorities and no
-websocket. What it does not know it refuses with 501 instead of ignoring it.
+There are no queries and no priorities. What it does not know it refuses with 501 instead of
+ignoring it. Without rules everybody may do everything, and credentials are not read. The websocket
+has rtdb_session.py.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import json
 import re
 from collections.abc import Callable
 
+from app.dev.rtdb_auth import Asker
 from app.dev.rtdb_databases import Database, Databases
 from app.dev.rtdb_faults import Counters
 from app.dev.rtdb_http import Answer, Request
 from app.dev.rtdb_nodes import INVALID_OBJECT, Json, Path, RtdbError, export
-from app.dev.rtdb_tree import Change, RtdbTree
+from app.dev.rtdb_tree import Change, Check, RtdbTree
 
 NAME = "RTDB-compatible development server, not Firebase"
 SUPPORTS = (
     "GET, PUT, PATCH (multi-path, atomic), POST, DELETE, ns=, print=silent, print=pretty, "
     "shallow=true, ETag with if-match and if-none-match, SSE streaming, server values, "
-    "key rules and error bodies"
+    "key rules and error bodies; over its websocket what the JavaScript SDK does, "
+    "queries, transactions and onDisconnect included, but no priorities and no long polling; "
+    "with --rules FILE: database rules, for unsigned tokens"
 )
 NO_JSON_SUFFIX = "append .json to your request URI to use the REST API."
 
@@ -46,7 +50,7 @@ class RestApi:
             return Answer.error(error.status, text)
 
     def _answer(self, request: Request) -> Answer | None:
-        if request.raw_path == "/":
+        if request.raw_path in ("/", "/.about"):
             return Answer.text(200, f"{NAME}. It supports: {SUPPORTS}.")
         if not request.raw_path.endswith(".json"):
             return Answer.text(404, NO_JSON_SUFFIX)
@@ -55,6 +59,9 @@ class RestApi:
             raise RtdbError(501, f"{NAME}: {', '.join(sorted(unsupported))} not supported.")
         path = request.path()
         database = self._databases.of(request.namespace)
+        asker = database.asker_of(request)
+        if request.method in ("STREAM", "GET") or _wants_etag(request):
+            database.check_read(asker, path)
         match request.method:
             case "STREAM":
                 if not request.abandoned:
@@ -64,10 +71,10 @@ class RestApi:
             case "GET":
                 return _read(request, database.tree, path)
             case "PUT" | "PATCH" | "POST" | "DELETE":
-                return self._write(request, database, path)
+                return self._write(request, database, path, asker)
         raise RtdbError(405, f"{request.method} is not supported.")
 
-    def _write(self, request: Request, database: Database, path: Path) -> Answer:
+    def _write(self, request: Request, database: Database, path: Path, asker: Asker) -> Answer:
         tree, method = database.tree, request.method
         expected = request.headers.get("if-match")
         if expected is not None:
@@ -76,10 +83,8 @@ class RestApi:
             current = tree.etag(path)
             if expected != current:
                 return Answer.of(tree.get(path), 412, current)
-        change = _change(request, tree, path)
-        self._counters.commits += 1
-        self._databases.unsaved = True
-        database.publish(change)
+        change = _change(request, tree, path, database.write_check(asker))
+        self._databases.publish(request.namespace, change)
         etag = tree.etag(path) if _wants_etag(request) else None
         return _render(request, lambda: _reply(method, change), etag)
 
@@ -93,17 +98,17 @@ def _read(request: Request, tree: RtdbTree, path: Path) -> Answer:
     return _render(request, lambda: tree.get(path), etag)
 
 
-def _change(request: Request, tree: RtdbTree, path: Path) -> Change:
+def _change(request: Request, tree: RtdbTree, path: Path, check: Check | None) -> Change:
     if request.method == "DELETE":
-        return tree.delete(path)
+        return tree.delete(path, check)
     value = request.value()
     if request.method == "PUT":
-        return tree.put(path, value)
+        return tree.put(path, value, check)
     if request.method == "POST":
-        return tree.post(path, value)
+        return tree.post(path, value, check)
     if not isinstance(value, dict):
         raise RtdbError(400, INVALID_OBJECT)
-    return tree.patch(path, value)
+    return tree.patch(path, value, check)
 
 
 def _wants_etag(request: Request) -> bool:

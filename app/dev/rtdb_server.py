@@ -1,8 +1,11 @@
-"""An RTDB-compatible development server: the REST and streaming API of Firebase, on loopback.
+"""An RTDB-compatible development server: Firebase's REST API and websocket, on loopback.
 
-It is not Firebase; app/dev/rtdb_rest.py says what it leaves out.
+It is not Firebase; app/dev/rtdb_rest.py and rtdb_session.py say what it leaves out.
 
     python -m app.dev.rtdb_server --host 127.0.0.1 --port 0 --port-file PATH --data-file PATH
+        --rules database.rules.json
+
+A browser gets the live page at `/`; see app/dev/rtdb_page.py.
 
 `/.control` and `/.control/writes` are for tests; see app/dev/rtdb_control.py and rtdb_faults.py.
 """
@@ -22,12 +25,16 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
+from tornado.routing import AnyMatches, PathMatches, Rule, RuleRouter
 
 from app.dev.rtdb_control import Control
 from app.dev.rtdb_databases import Databases, write_whole
 from app.dev.rtdb_faults import Counters, Fault, Faults
 from app.dev.rtdb_http import MAX_BODY_BYTES, Answer, Request
+from app.dev.rtdb_page import LivePage
 from app.dev.rtdb_rest import NAME, RestApi
+from app.dev.rtdb_rules import Rules, load_rules
+from app.dev.rtdb_websocket import WebSockets
 
 KEEP_ALIVE_SECONDS = 30.0
 SAVE_SECONDS = 1.0
@@ -37,17 +44,23 @@ class RtdbServer(HTTPServerConnectionDelegate):
     """The server. `start` and `stop` it in a running event loop; one loop, no threads."""
 
     def __init__(
-        self, keep_alive: float = KEEP_ALIVE_SECONDS, data_file: Path | None = None
+        self,
+        keep_alive: float = KEEP_ALIVE_SECONDS,
+        data_file: Path | None = None,
+        rules: Rules | None = None,
     ) -> None:
         """`keep_alive` is in seconds. `data_file` is read at the start and kept up to date.
 
         The file is written at most once a second and when the server stops, never in part.
+        Without `rules` everybody may read and write everything.
         """
         self._keep_alive = keep_alive
-        self._databases = Databases(data_file)
         self._faults = Faults()
         self._counters = Counters()
+        self._databases = Databases(data_file, self._counters, rules)
+        self._websockets = WebSockets(self._databases)
         self._delayed: set[asyncio.Task[None]] = set()
+        self._page = LivePage(self._databases)
         self._rest = RestApi(self._databases, self._counters)
         self._control = Control(self._databases, self._faults, self._counters, self._delayed)
 
@@ -59,7 +72,7 @@ class RtdbServer(HTTPServerConnectionDelegate):
         self._databases.load()
         sockets = bind_sockets(port, host, backlog=1024)
         # The limit here only guards memory: up to it a too big body is read, and refused in words.
-        self._http = HTTPServer(self, max_body_size=4 * MAX_BODY_BYTES)
+        self._http = HTTPServer(self._router(), max_body_size=4 * MAX_BODY_BYTES)
         self._http.add_sockets(sockets)
         self._timers = [
             PeriodicCallback(self._send_keep_alives, self._keep_alive * 1000),
@@ -76,8 +89,13 @@ class RtdbServer(HTTPServerConnectionDelegate):
         self._http.stop()
         for task in self._delayed:
             task.cancel()
+        self._websockets.close()
         await self._http.close_all_connections()
         self._databases.save()
+
+    def _router(self) -> RuleRouter:
+        websockets = Rule(PathMatches(r"/\.(ws|lp)"), self._websockets.application())
+        return RuleRouter([websockets, Rule(AnyMatches(), self)])
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -88,6 +106,10 @@ class RtdbServer(HTTPServerConnectionDelegate):
     def _handle(self, request: Request) -> None:
         if request.raw_path.startswith("/.control"):
             request.respond(self._control.answer(request))
+            return
+        page = self._page.answer(request)
+        if page is not None:
+            request.respond(page)
             return
         self._counters.requests[request.method] += 1
         fault = self._faults.consult(request)
@@ -116,16 +138,17 @@ class RtdbServer(HTTPServerConnectionDelegate):
             request.respond(answer)
 
     def _send_keep_alives(self) -> None:
-        for stream in self._databases.streams():
-            stream.send("keep-alive", None)
+        for listener in self._databases.listeners():
+            listener.keep_alive()
 
 
 async def _serve(options: argparse.Namespace) -> int:
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
-    server = RtdbServer(keep_alive=options.keep_alive, data_file=options.data_file)
     try:
+        rules = load_rules(options.rules) if options.rules else None
+        server = RtdbServer(options.keep_alive, options.data_file, rules)
         port = await server.start(options.host, options.port)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"The development database cannot start: {error}\n")
@@ -147,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--port-file", type=Path, help="where to write the port once open")
     parser.add_argument("--data-file", type=Path, help="JSON file to keep the data in")
+    parser.add_argument("--rules", type=Path, help="database rules to hold everybody to")
     parser.add_argument(
         "--keep-alive",
         type=float,

@@ -11,9 +11,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from app.dev.rtdb_nodes import (
     INVALID_KEY,
@@ -29,10 +29,14 @@ from app.dev.rtdb_nodes import (
     find,
     is_key,
     path_text,
+    replaced,
     same,
 )
 
 NULL_ETAG = "null_etag"
+
+Check: TypeAlias = Callable[["Node | None", "Node | None", tuple[Path, ...]], None]
+"""Refuses a write by raising: called with the tree as it is, as it would be, and what is set."""
 
 _PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
@@ -153,11 +157,11 @@ class RtdbTree:
         """The node itself, not a copy: for reading only."""
         return find(self._root, path)
 
-    def put(self, path: Path, value: Json) -> Change:
+    def put(self, path: Path, value: Json, check: Check | None = None) -> Change:
         """Replace what is stored at a path; null deletes it."""
-        return self._commit("put", path, {path: value})
+        return self._commit("put", path, {path: value}, check)
 
-    def patch(self, path: Path, values: Mapping[str, Json]) -> Change:
+    def patch(self, path: Path, values: Mapping[str, Json], check: Check | None = None) -> Change:
         """Replace several locations below a path at once; keys may be paths themselves."""
         absolute: dict[Path, Json] = {}
         for key, value in values.items():
@@ -172,18 +176,22 @@ class RtdbTree:
                 if each[:length] in absolute:
                     ancestor, below = path_text(each[len(path) : length]), path_text(each)
                     raise RtdbError(400, f"Path '{ancestor}' is an ancestor of '{below}'.")
-        return self._commit("patch", path, absolute)
+        return self._commit("patch", path, absolute, check)
 
-    def post(self, path: Path, value: Json) -> Change:
+    def post(self, path: Path, value: Json, check: Check | None = None) -> Change:
         """Add a child under a new push id, the last key of the change's only path."""
-        return self.put((*path, self._push_ids.next()), value)
+        return self.put((*path, self._push_ids.next()), value, check)
 
-    def delete(self, path: Path) -> Change:
+    def delete(self, path: Path, check: Check | None = None) -> Change:
         """Remove what is stored at a path; objects that become empty vanish with it."""
-        return self.put(path, None)
+        return self.put(path, None, check)
 
     def _commit(
-        self, kind: Literal["put", "patch"], base: Path, values: Mapping[Path, Json]
+        self,
+        kind: Literal["put", "patch"],
+        base: Path,
+        values: Mapping[Path, Json],
+        check: Check | None,
     ) -> Change:
         written = []
         now = self._now_ms()
@@ -193,10 +201,18 @@ class RtdbTree:
             before = self.node(path)
             after = build(value, before, MAX_DEPTH - len(path), now)
             written.append(Written(path, before, after))
+        if check is not None:
+            check(self._root, self._as_it_would_be(written), tuple(values))
         for each in written:
             if each.changed:
                 self._replace(each.path, each.after)
         return Change(kind, base, tuple(written))
+
+    def _as_it_would_be(self, written: Iterable[Written]) -> Node | None:
+        root = self._root
+        for each in written:
+            root = replaced(root, each.path, each.after)
+        return root
 
     def _replace(self, path: Path, node: Node | None) -> None:
         if not path:

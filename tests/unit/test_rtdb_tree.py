@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.dev.rtdb_nodes import (
@@ -105,6 +106,37 @@ def test_a_patch_is_all_of_its_puts_or_nothing(
         for path, value in zip(paths, values.values(), strict=True):
             one_by_one.put(base + path, value)
     assert same(tree.node(()), one_by_one.node(()))
+
+
+@of_any_data
+@given(VALUES, WRITES | BATCHES.filter(allowed))
+@example({"a": 1}, (("a",), None))
+def test_a_check_sees_the_tree_as_it_is_and_as_it_comes_to_be(
+    start: Json, write: tuple[Path, Any]
+) -> None:
+    tree, untouched, shown = tree_with(start), tree_with(start), []
+    path, value = write
+
+    def look(*trees: Any) -> None:
+        shown.append(copy.deepcopy(trees))  # what it sees is its own only while it looks
+
+    if isinstance(value, dict) and allowed((path, value)):
+        tree.patch(path, value, look)
+    else:
+        tree.put(path, value, look)
+    ((before, after, _),) = shown
+    assert same(before, untouched.node(()))
+    assert same(after, tree.node(()))
+
+
+def test_a_write_that_its_check_refuses_leaves_nothing_behind() -> None:
+    def refuse(*_: object) -> None:
+        raise RtdbError(401, "Permission denied")
+
+    tree = tree_with({"a": {"b": 1}})
+    with pytest.raises(RtdbError):
+        tree.patch((), {"a/b": 2, "c": 3}, refuse)
+    assert tree.get(()) == {"a": {"b": 1}}
 
 
 @of_any_data

@@ -1,0 +1,83 @@
+// Figures as people read them. No DOM here.
+
+/** After so many seconds without a report a ticker looks stale. */
+export const STALE_SECONDS = 300;
+
+const LOCALE = navigator.language;
+const SIGNED = new Intl.NumberFormat(LOCALE, {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+  signDisplay: "exceptZero",
+});
+const PRICE = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const DATE = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", timeZone: "UTC" });
+const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
+
+const DIRECTIONS = {
+  up: { arrow: "▲", word: "up" },
+  down: { arrow: "▼", word: "down" },
+  flat: { arrow: "◆", word: "unchanged" },
+  unknown: { arrow: "", word: "" },
+};
+
+/** An amount with its sign, a minus that is read out; text that is no number is shown as it is. */
+export function amount(value) {
+  return shown(value, SIGNED);
+}
+
+/** A price. */
+export function price(value) {
+  return shown(value, PRICE);
+}
+
+function shown(value, format) {
+  if (typeof value === "number") return format.format(value).replace("-", "\u2212");
+  return value === undefined ? "–" : String(value);
+}
+
+/** `up`, `down` or `flat`, as far as it shows in two decimals; `unknown` if it is no number. */
+export function direction(value) {
+  if (typeof value !== "number") return "unknown";
+  if (Math.abs(value) < 0.005) return "flat";
+  return value > 0 ? "up" : "down";
+}
+
+/** Arrow for the eye, word for the ear. */
+export function marks(value) {
+  return DIRECTIONS[direction(value)];
+}
+
+/** How long ago, by the clock of this machine. Both in ms since 1970. */
+export function age(reported, now) {
+  if (Number.isNaN(reported)) return "no report";
+  if (!sameDay(reported, now)) return `${DATE.format(reported)}, not today`;
+  const seconds = Math.max(0, Math.round((now - reported) / 1000));
+  if (seconds < 90) return `${seconds} s ago`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min ago` : `${Math.round(seconds / 3600)} h ago`;
+}
+
+/** Whether there is nothing, or nothing new, to rely on. */
+export function isStale(reported, now) {
+  return !(now - reported < STALE_SECONDS * 1000) || !sameDay(reported, now);
+}
+
+/** Whether both are on one day of the ledger, which is a day in UTC. */
+export function sameDay(one, other) {
+  return Math.floor(one / 86_400_000) === Math.floor(other / 86_400_000);
+}
+
+/** The time of day, to the minute. */
+export function clock(at) {
+  return CLOCK.format(at);
+}
+
+/** The day of the ledger, which is a day in UTC. */
+export function date(at) {
+  return `${DATE.format(at)}, UTC`;
+}
+
+/** Date and time, to the second. */
+export function exactTime(at) {
+  return Number.isNaN(at) ? "" : EXACT.format(at);
+}

@@ -1,0 +1,215 @@
+"""Who may do what: one table, which the local server and targaryen are both held to."""
+
+from typing import Any, NamedTuple
+
+BRIDGE = {"uid": "profit-bridge"}
+USER = {"uid": "a-trader"}
+NOBODY = None
+
+AT_TEN, AT_ELEVEN = "2025-05-15T10:00:00.000000+00:00", "2025-05-15T11:00:00.000000+00:00"
+
+
+class Case(NamedTuple):
+    """An operation (`read`, `write` or `update`) on the tree `there`."""
+
+    name: str
+    allowed: bool
+    who: dict[str, Any] | None
+    operation: str
+    path: str
+    value: Any = None
+    there: Any = None
+
+
+def performance(timestamp: Any = AT_TEN, **fields: Any) -> dict[str, Any]:
+    amounts = {"total": 28.76, "unrealized": 28, "realized": -0.5, "converted": 0}
+    return amounts | {"timestamp": timestamp} | fields
+
+
+def without(field: str) -> dict[str, Any]:
+    return {name: value for name, value in performance().items() if name != field}
+
+
+def tree(found: Any) -> dict[str, Any]:
+    """A database with `found` in the place of SOFI's performance."""
+    return {"services": {"SOFI": {"price": 1.5, "performance": found}}}
+
+
+SOFI = "services/SOFI/performance"
+PRICE = {
+    "price": 2.5,
+    "volume": 10,
+    "timestamp": "2025-05-15T13:32:56",
+    "last_updated": AT_TEN,
+}
+ORDER = {"event": "fill", "timestamp": AT_TEN, "order": {"id": 4711, "legs": [1, 2]}, "price": 1}
+PROBE = "profit-bridge/doctor/4f1d"
+
+_WHO = [
+    Case("a user reads", True, USER, "read", SOFI, there=tree(performance())),
+    Case("a user reads all", True, USER, "read", "services", there=tree(performance())),
+    Case("the bridge reads all", True, BRIDGE, "read", "services"),
+    Case("nobody reads", False, NOBODY, "read", SOFI, there=tree(performance())),
+    Case("a user reads the top", False, USER, "read", "/"),
+    Case("a user reads elsewhere", False, USER, "read", "accounts"),
+    Case("the bridge reads elsewhere", False, BRIDGE, "read", "accounts"),
+    Case("a user reads a probe", False, USER, "read", PROBE),
+    Case("the bridge writes", True, BRIDGE, "write", SOFI, performance()),
+    Case("the bridge writes the account", True, BRIDGE, "write",
+         "services/aggregate/performance", performance()),
+    Case("the bridge writes an escaped symbol", True, BRIDGE, "write",
+         "services/BRK!2EB/performance", performance()),
+    Case("the bridge writes a symbol of digits", True, BRIDGE, "write",
+         "services/0700/performance", performance()),
+    Case("a user writes", False, USER, "write", SOFI, performance()),
+    Case("a user writes a price", False, USER, "write", "services/SOFI/price", 1),
+    Case("a user removes", False, USER, "write", SOFI, None, tree(performance())),
+    Case("nobody writes", False, NOBODY, "write", SOFI, performance()),
+    Case("the bridge writes elsewhere", False, BRIDGE, "write", "accounts/a", 1),
+    Case("the bridge writes over all symbols", False, BRIDGE, "write", "services",
+         {"SOFI": {"performance": performance()}}),
+    Case("the bridge removes all symbols", False, BRIDGE, "write", "services", None,
+         tree(performance())),
+]  # fmt: skip
+
+_PERFORMANCE = [
+    Case("newer over older", True, BRIDGE, "write", SOFI, performance(AT_ELEVEN),
+         tree(performance())),
+    Case("as old as what is there", True, BRIDGE, "write", SOFI, performance(total=1),
+         tree(performance())),
+    Case("older over newer", False, BRIDGE, "write", SOFI, performance(),
+         tree(performance(AT_ELEVEN))),
+    Case("older over newer, field by field", False, BRIDGE, "write", f"{SOFI}/timestamp", AT_TEN,
+         tree(performance(AT_ELEVEN))),
+    Case("an amount of what is there", True, BRIDGE, "write", f"{SOFI}/total", 3,
+         tree(performance())),
+    Case("far in the future stays", False, BRIDGE, "write", SOFI, performance(AT_ELEVEN),
+         tree(performance("2999-01-01T00:00:00.000000+00:00"))),
+    Case("far in the future is removed", True, BRIDGE, "write", SOFI, None,
+         tree(performance("2999-01-01T00:00:00.000000+00:00"))),
+    Case("over a scalar", True, BRIDGE, "write", SOFI, performance(), tree("nonsense")),
+    Case("over a torn one", True, BRIDGE, "write", SOFI, performance(), tree({"total": -1})),
+    Case("over a timestamp of words", True, BRIDGE, "write", SOFI, performance(),
+         tree(performance("tomorrow"))),
+    Case("over a timestamp of another form", True, BRIDGE, "write", SOFI, performance(),
+         tree(performance("2999-01-01T00:00:00Z"))),
+    Case("over a timestamp of digits", True, BRIDGE, "write", SOFI, performance(),
+         tree(performance(99999999999999))),
+    Case("over a timestamp that is an object", True, BRIDGE, "write", SOFI, performance(),
+         tree(performance({"a": 1}))),
+    Case("a sixth field", False, BRIDGE, "write", SOFI, performance(note="x")),
+    Case("an object for an amount", False, BRIDGE, "write", SOFI, performance(total={"a": 1})),
+    Case("a scalar", False, BRIDGE, "write", SOFI, 3),
+    Case("a field removed from what is there", False, BRIDGE, "write", f"{SOFI}/total", None,
+         tree(performance())),
+    *(Case(f"without {field}", False, BRIDGE, "write", SOFI, without(field))
+      for field in performance()),
+    *(Case(f"{field} as text", False, BRIDGE, "write", SOFI, performance(**{field: "1"}))
+      for field in performance()),
+    *(Case(f"timestamp {text!r}", False, BRIDGE, "write", SOFI, performance(text))
+      for text in ("2025-05-15T10:00:00+00:00", "2025-05-15T10:00:00.000000Z",
+                   "2025-05-15T10:00:00.000000+02:00", f" {AT_TEN}", f"{AT_TEN}\n", 20250515)),
+]  # fmt: skip
+
+_OTHERS = [
+    Case("a price", True, BRIDGE, "update", "services/SOFI", PRICE, tree(performance())),
+    Case("a price of text", True, BRIDGE, "update", "services/SOFI", PRICE | {"price": "2.5"}),
+    Case("a price of nonsense", False, BRIDGE, "update", "services/SOFI", PRICE | {"price": True}),
+    Case("a volume of nonsense", False, BRIDGE, "write", "services/SOFI/volume", {"a": 1}),
+    Case("a time of a price that is none", False, BRIDGE, "write", "services/SOFI/timestamp", 3),
+    Case("last_updated of another form", False, BRIDGE, "write", "services/SOFI/last_updated",
+         "2025-05-15"),
+    Case("an order", True, BRIDGE, "write", "services/SOFI/orders/a!2Fb", ORDER),
+    Case("an order without an event", False, BRIDGE, "write", "services/SOFI/orders/1", {"qty": 1}),
+    Case("an order that is a number", False, BRIDGE, "write", "services/SOFI/orders/1", 1),
+    Case("orders that are a number", False, BRIDGE, "write", "services/SOFI/orders", 1),
+    Case("the next kind of data", True, BRIDGE, "write", "services/SOFI/fills/1", {"any": ["x"]}),
+    Case("a value of the next kind", True, BRIDGE, "write", "services/SOFI/halted", True),
+    Case("a user writes the next kind", False, USER, "write", "services/SOFI/fills/1", 1),
+    Case("a symbol that is a number", False, BRIDGE, "write", "services/SOFI", 3),
+    Case("the last of a symbol is removed", True, BRIDGE, "write", SOFI, None,
+         {"services": {"SOFI": {"performance": performance()}}}),
+    Case("a symbol is removed", True, BRIDGE, "write", "services/SOFI", None, tree(performance())),
+]  # fmt: skip
+
+_SEVERAL = [
+    Case("many paths", True, BRIDGE, "update", "services",
+         {"SOFI/performance": performance(AT_ELEVEN), "BRK!2EB/performance": performance(),
+          "SOFI/price": 2, "HOOD/orders/1": ORDER, "aggregate/performance": performance()},
+         tree(performance())),
+    Case("many paths, one of them older", False, BRIDGE, "update", "services",
+         {"SOFI/performance": performance(), "HOOD/performance": performance()},
+         tree(performance(AT_ELEVEN))),
+    Case("many paths, one of them torn", False, BRIDGE, "update", "services",
+         {"SOFI/performance": without("total"), "HOOD/performance": performance()}),
+    Case("many paths, one of them elsewhere", False, BRIDGE, "update", "/",
+         {"services/SOFI/performance": performance(), "accounts/a": 1}),
+    Case("many paths, one of them removed", True, BRIDGE, "update", "services",
+         {"SOFI/performance": None, "HOOD/performance": performance()}, tree(performance())),
+    Case("many paths by a user", False, USER, "update", "services",
+         {"SOFI/price": 1, "HOOD/price": 1}),
+    Case("fields of one performance", True, BRIDGE, "update", SOFI,
+         {"total": 1, "timestamp": AT_ELEVEN}, tree(performance())),
+]  # fmt: skip
+
+_PROBE = [
+    Case("a probe", True, BRIDGE, "write", PROBE, {"written": AT_TEN}),
+    Case("a probe is read", True, BRIDGE, "read", PROBE),
+    Case("a probe is removed", True, BRIDGE, "write", PROBE, None,
+         {"profit-bridge": {"doctor": {"4f1d": {"written": AT_TEN}}}}),
+    Case("a probe of a user", False, USER, "write", PROBE, {"written": AT_TEN}),
+    Case("a probe of something else", False, BRIDGE, "write", PROBE, {"data": "x"}),
+    Case("a probe with something else", False, BRIDGE, "write", PROBE,
+         {"written": AT_TEN, "data": "x"}),
+]  # fmt: skip
+
+CASES = [*_WHO, *_PERFORMANCE, *_OTHERS, *_SEVERAL, *_PROBE]
+
+# Expressions, judged as the rule of a write of {"b": {"c": 1}} at "/$a/$b", which is "/x/y".
+TREE_BEFORE = {"x": {"y": {"c": 0, "name": "Ab", "on": True}}, "z": 3}
+EXPRESSIONS = {
+    "true": True,
+    "false": False,
+    "!false": True,
+    "!(true && false)": True,
+    "true || false && false": True,
+    "(true || false) && false": False,
+    "1 < 2 == true": True,
+    "1 == 1.0": True,
+    "'1' == 1": False,
+    "true == 1": False,
+    "null == data.child('nothing').val()": True,
+    "data.val() == null": False,
+    "'B' < 'a'": True,
+    "2 >= 2 && 2 <= 2 && !(2 > 2)": True,
+    "data.child('c').val() < newData.child('b/c').val()": True,
+    "data.child('c').val() < data.child('name').val()": False,
+    "data.child('name').val() > data.child('nothing').val()": False,
+    "data.child('on').val() == true": True,
+    "data.child('name').val() > 1 || true": False,
+    "$a == 'x' && $b === 'y'": True,
+    "$b.length == 1": True,
+    "auth.uid == 'a-trader'": True,
+    "auth.token.admin == true": False,
+    "auth.nothing == null": True,
+    "now > 0": True,
+    "data.exists() && !data.child('a').exists()": True,
+    "root.child('z').val() == 3": True,
+    "root.child($a).child($b).child('c').isNumber()": True,
+    "newData.parent().parent().child('z').isNumber()": True,
+    "data.parent().parent().parent().exists()": False,
+    "newData.hasChildren()": True,
+    "newData.hasChildren(['b', 'b/c'])": True,
+    "newData.hasChildren(['b', 'd'])": False,
+    "newData.hasChild('b/c')": True,
+    "newData.hasChild('c')": False,
+    "data.child('on').isBoolean() && !data.child('c').isBoolean()": True,
+    "data.child('name').isString() && !data.isString()": True,
+    "data.child('name').val().length == 2": True,
+    "data.child('name').val().matches(/^ab$/i)": True,
+    "data.child('name').val().matches(/^[A-Z]$/)": False,
+    "data.child('name').val().matches(/b/)": True,
+    "data.child('c').val().matches(/0/)": False,
+    "data.child('c').val().matches(/0/) || true": False,
+    'data.child("it\'s").exists()': False,
+}
