@@ -1,16 +1,18 @@
 """The commands. The one place where the parts are wired together."""
 
-import argparse
 import gc
-import logging
+import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from app.commands.command_line import parse
+from app.commands.output import print_error
 from app.errors import ProfitBridgeError, StopProgram
-from app.operator_arguments import add_arguments, parse
-from app.settings import Settings, described, process_settings
+from app.logs import configure
+from app.settings import Settings, process_settings
 
 if TYPE_CHECKING:
     from app.handover import Handover
@@ -54,7 +56,7 @@ def _subscriber(settings: Settings) -> int:
     """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
     from app.feed import Feed, feed_subscriber
 
-    return _serve(Feed(feed_subscriber(settings), _handover(settings)))
+    return _serve(Feed(settings, feed_subscriber(settings), _handover(settings)))
 
 
 def _handover(settings: Settings) -> "Handover":
@@ -66,55 +68,6 @@ def _handover(settings: Settings) -> "Handover":
     return Handover(CeleryQueue(settings), register, settings.tickers)
 
 
-def _dev(settings: Settings) -> int:
-    """Run the whole system on this machine, with simulated bots and no account."""
-    from app.dev.stack import run
-
-    return run(settings)
-
-
-def _show_config(settings: Settings) -> int:
-    """Print every setting, with secrets masked."""
-    for name, value, meaning in described(settings):
-        print(f"{name}={value}  # {meaning}")  # noqa: T201 - this is its output
-    return 0
-
-
-def _audit(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Make a day again from the ledger, and say what differs in the daily JSON and in Firebase."""
-    from app.operator_commands import audit
-
-    return audit(settings, arguments)
-
-
-def _rejected(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Print, send again or clear the messages that were not counted."""
-    from app.rejects import rejected
-
-    return rejected(settings, arguments)
-
-
-def _failed_stores(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Print, store again or clear the values that Firebase refused for good."""
-    from app.operator_commands import failed_stores
-
-    return failed_stores(settings, arguments)
-
-
-_COMMANDS: dict[str, Callable[[Settings], int]] = {
-    "bridge": _bridge,
-    "subscriber": _subscriber,
-    "dev": _dev,
-    "show-config": _show_config,
-}
-
-_OPERATOR_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
-    "audit": _audit,
-    "rejected": _rejected,
-    "failed-stores": _failed_stores,
-}
-
-
 def _serve(service: _Service) -> int:
     """Run a service until SIGTERM or Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,27 +76,27 @@ def _serve(service: _Service) -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> int:
+_SERVICES: dict[str, Callable[[Settings], int]] = {"bridge": _bridge, "subscriber": _subscriber}
+
+
+def main(words: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m app", description="The profit bridge.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in _COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-    for name, operator_command in _OPERATOR_COMMANDS.items():
-        add_arguments(commands, name, str(operator_command.__doc__))
-    given = parse(parser, arguments)
+    command, arguments = parse(sys.argv[1:] if words is None else words)
     try:
-        # The development system keeps away from the settings of a real one, right or wrong.
-        settings = Settings() if given.command == "dev" else process_settings()
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-        )
-        if given.command in _COMMANDS:
-            return _COMMANDS[given.command](settings)
-        return _OPERATOR_COMMANDS[given.command](settings, given)
+        settings = Settings() if command.own_settings else process_settings()
+        configure(settings)
+        if command.name in _SERVICES:
+            return _SERVICES[command.name](settings)
+        code: int = importlib.import_module(command.module).run(settings, arguments)
+        sys.stdout.flush()
+        return code
     except ProfitBridgeError as error:
-        print(f"profit bridge: {error}", file=sys.stderr)  # noqa: T201 - for people
+        print_error(str(error))
         return error.exit_code if isinstance(error, StopProgram) else 1
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would try it again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

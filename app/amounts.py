@@ -14,7 +14,13 @@ LARGEST = 1_000_000_000
 
 _MILLIONTH = Decimal("0.000001")
 _SURELY_ROUNDED = 0.25
-_NUMERAL = re.compile(r"\s*[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?\s*", re.ASCII)
+_BLANKS = r"[ \t\n\r\f\v]*"
+NUMERAL = (
+    _BLANKS + r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?" + _BLANKS
+)
+"""The pattern of an amount that comes as text, as Python and JSON Schema read it."""
+
+_NUMERAL = re.compile(NUMERAL)
 
 
 def to_millionths(amount: float | str, field: str) -> int:

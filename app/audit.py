@@ -6,46 +6,41 @@ ledger had it at the beginning of the audit or later. What is behind is looked a
 
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import google.auth.exceptions
 import msgspec
-from firebase_admin import exceptions
 
-from app.book import NOTHING, DayBook, Figures
-from app.channels import AGGREGATE
+from app.book import NOTHING
+from app.budget import budget_of
 from app.comparison import (
     FILE,
     FIREBASE,
     LEDGER,
     Difference,
-    Record,
     compare,
     contradictions,
-    differences,
 )
 from app.daily_file import DailyFiles, path_of, set_aside
-from app.errors import RejectMessage, StopProgram
+from app.errors import Outdated, StopProgram
 from app.firebase_client import (
     CONNECTIONS,
+    FIREBASE_ERRORS,
     FirebaseClient,
     escape_key,
     node_path,
     unescape_key,
 )
+from app.ledger_day import LedgerDay
 from app.ledger_reader import LedgerReader, held_if_free
 from app.messages import (
     BEHIND_LIMIT,
-    ProfitReport,
+    PERFORMANCE,
     Update,
     date_of,
-    day_of,
-    to_microseconds,
 )
 from app.newest import NewestRegister, Offer
 from app.settings import Settings
@@ -69,84 +64,17 @@ class Findings:
     """What a person should know besides, such as that a file is torn."""
 
 
-class _Day:
-    """One day of the ledger, and what it has been since the audit began."""
-
-    def __init__(self, settings: Settings, day: int, oldest: int, reader: LedgerReader) -> None:
-        self.day = day
-        self._oldest = oldest
-        self._decimals = settings.profit_decimals
-        self._reader = reader
-        self._passed: dict[str, list[Figures]] = defaultdict(list)
-        self._last = 0
-        self.kind = reader.kind_of(day) or settings.profit_report_kind
-        self._count_anew()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the ledger has nothing of the day."""
-        return not self.reports and not self.opening
-
-    def catch_up(self) -> None:
-        """Count what has come since, and remember what the figures were before it."""
-        if self._reader.opening(self.day) != self.opening:
-            # The bridge has just adopted the file, or found in the journal what the file has.
-            for symbol, figures in self.book.items():
-                self._passed[symbol].append(figures)
-            self._count_anew()
-            return
-        for report in self._reader.reports(self.day, self._last):
-            self._passed[report.symbol].append(self.book.symbols.get(report.symbol, NOTHING))
-            self._passed[AGGREGATE].append(self.book.account)
-            self._count(report)
-        self._last = self._reader.last_id()
-        self.newest = self._reader.newest_days(self._oldest)
-
-    def records(self) -> dict[str, Record]:
-        """What there should be to see."""
-        figures = dict(self.book.items())
-        return {symbol: self._record(one) for symbol, one in figures.items() if one != NOTHING}
-
-    def had(self, symbol: str, found: Any) -> bool:
-        """Whether `found` is what the ledger had since the audit began, though no more."""
-        for figures in reversed(self._passed[symbol]):
-            right = None if figures == NOTHING else self._record(figures)
-            there = {} if found is None else {symbol: found}
-            if not differences("", {symbol: right} if right else {}, there):
-                return True
-        return False
-
-    def owns(self, symbol: str, node: Any) -> bool:
-        """Whether `node`, of a symbol in Firebase, is to be compared with this day."""
-        newest = self.newest.get(symbol, -1)
-        if newest >= self.day:
-            return newest == self.day
-        try:
-            return day_of(to_microseconds(node["timestamp"])) == self.day
-        except (RejectMessage, LookupError, TypeError):
-            # Of no day at all: it is too much wherever it is looked at.
-            return newest < 0
-
-    def _count_anew(self) -> None:
-        self.opening = self._reader.opening(self.day)
-        self.book = DayBook(self.kind, self.opening)
-        self.reports = 0
-        for report in self._reader.reports(self.day):
-            self._count(report)
-        self._last = self._reader.last_id()
-        self.newest = self._reader.newest_days(self._oldest)
-
-    def _count(self, report: ProfitReport) -> None:
-        self.book.apply(report)
-        self.reports += 1
-
-    def _record(self, figures: Figures) -> Record:
-        shown: Record = msgspec.json.decode(figures.shown(self._decimals))
-        return shown
-
-
 class _FirebaseReader(FirebaseClient):
-    """Reads what the front end reads."""
+    """Reads what the front end reads; and the ledger being right, it writes over what is not."""
+
+    def store_many(self, updates: Sequence[Update]) -> None:
+        """Store as ever, and also over a performance whose time is wrongly a later one."""
+        try:
+            super().store_many(updates)
+        except Outdated:
+            # The rules let nothing older be written over it, but it may be removed.
+            super().store_many([update._replace(value={}) for update in updates])
+            super().store_many(updates)
 
     def symbols(self) -> list[str]:
         """Every symbol that has a node."""
@@ -163,13 +91,13 @@ class _FirebaseReader(FirebaseClient):
         return {symbol: node for symbol, node in nodes.items() if node is not None}
 
     def _performance(self, symbol: str) -> Any:
-        return self._root.child(node_path(symbol, "performance")).get()
+        return self._root.child(node_path(symbol, PERFORMANCE)).get()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except (exceptions.FirebaseError, google.auth.exceptions.GoogleAuthError) as error:
+        except FIREBASE_ERRORS as error:
             raise StopProgram(f"cannot read Firebase at {self.url}: {error}") from None
 
 
@@ -180,12 +108,15 @@ class Auditor:
         settings: of this process.
         day: to be audited, counted from 1970-01-01.
         today: the day that it is now.
+        in_firebase: whether Firebase is looked at too.
 
     Raises:
         StopProgram: there is no ledger, or no database is set.
     """
 
-    def __init__(self, settings: Settings, day: int, today: int) -> None:
+    def __init__(
+        self, settings: Settings, day: int, today: int, *, in_firebase: bool = True
+    ) -> None:
         self._settings = settings
         self._base = settings.profit_base_path
         self._day = day
@@ -193,7 +124,11 @@ class Auditor:
         self._path = path_of(self._base, day)
         self._reader = LedgerReader(self._base)
         # A day for which no report may come any more is offered to Firebase by nobody.
-        self._firebase = _FirebaseReader(settings) if day >= self._oldest else None
+        self._firebase = (
+            _FirebaseReader(settings, budget_of(settings).spend)
+            if in_firebase and day >= self._oldest
+            else None
+        )
 
     def close(self) -> None:
         """Give ledger and connections back."""
@@ -217,7 +152,7 @@ class Auditor:
                     f"the reports of {date_of(self._day)} are no longer kept (LEDGER_DAYS_KEPT): "
                     "there is nothing to compare with"
                 )
-            day = _Day(self._settings, self._day, self._oldest, self._reader)
+            day = LedgerDay(self._settings, self._day, self._oldest, self._reader)
             findings = Findings(self._day, day.reports)
             sums = self._reader.sums(self._day, day.kind)
             findings.differing = contradictions(day.kind, day.opening, sums, day.book)
@@ -264,7 +199,7 @@ class Auditor:
             done += self._fix_firebase(some)
         return done
 
-    def _in_firebase(self, day: _Day) -> Collection[str]:
+    def _in_firebase(self, day: LedgerDay) -> Collection[str]:
         """The symbols of which Firebase may show this day."""
         if not self._firebase:
             return ()
@@ -277,7 +212,7 @@ class Auditor:
 
     def _differing(
         self,
-        day: _Day,
+        day: LedgerDay,
         file: Mapping[str, Any],
         nodes: Mapping[str, Any],
         suspects: Mapping[str, Collection[str]],
@@ -345,7 +280,7 @@ class Auditor:
             Offer(
                 Update(
                     symbol,
-                    "performance",
+                    PERFORMANCE,
                     records[newest[symbol]].get(symbol, {}) if symbol in newest else {},
                 ),
                 revision,
@@ -355,9 +290,9 @@ class Auditor:
         task = f"audit-{uuid.uuid4().hex}"
         return _said(store_newest(offers, register=register, firebase=self._firebase, task=task))
 
-    def _day_now(self, day: int) -> _Day:
+    def _day_now(self, day: int) -> LedgerDay:
         with self._reader.at_one_moment():
-            return _Day(self._settings, day, self._oldest, self._reader)
+            return LedgerDay(self._settings, day, self._oldest, self._reader)
 
 
 def _said(stored: Stored) -> list[str]:

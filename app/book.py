@@ -7,6 +7,7 @@ import msgspec
 
 from app.amounts import MILLIONTHS, shown
 from app.channels import AGGREGATE
+from app.forms import Performance
 from app.messages import ProfitReport, ReportKind, day_of, to_text
 
 # What runs for every report makes its tuples by this: it takes a fifth of the time.
@@ -48,7 +49,7 @@ class Figures(NamedTuple):
         step = 10 ** (6 - decimals)
         if total % step or unrealized % step or realized % step or converted % step:
             return _encode(
-                _Shown(
+                Performance(
                     shown(total, decimals),
                     shown(unrealized, decimals),
                     shown(realized, decimals),
@@ -58,7 +59,7 @@ class Figures(NamedTuple):
             )
         # There is nothing to round, as in most reports: a third of the time.
         return _encode(
-            _Shown(
+            Performance(
                 total / MILLIONTHS,
                 unrealized / MILLIONTHS,
                 realized / MILLIONTHS,
@@ -66,14 +67,6 @@ class Figures(NamedTuple):
                 to_text(at),
             )
         )
-
-
-class _Shown(msgspec.Struct, gc=False):
-    total: float
-    unrealized: float
-    realized: float
-    converted: float
-    timestamp: str
 
 
 _encode = msgspec.json.Encoder().encode
@@ -122,6 +115,11 @@ class DayBook:
         self.symbols[symbol] = new
         return new
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the day."""
+        return not self.symbols and self.account == NOTHING
+
     def items(self) -> Iterator[tuple[str, Figures]]:
         """Every symbol's figures, and the account's as the last."""
         yield from self.symbols.items()
@@ -141,15 +139,14 @@ class Book:
 
     def __init__(self) -> None:
         self.days: dict[int, DayBook] = {}
-        self._newest_day: dict[str, int] = {}
+        self._last = 0
+        """The newest day of which there are figures."""
 
     def add_day(self, day: int, figures: DayBook) -> None:
         """Take in what is known of a day, before reports for it are applied."""
         self.days[day] = figures
-        for symbol in figures.symbols:
-            self._note(symbol, day)
-        if figures.symbols or figures.account != NOTHING:
-            self._note(AGGREGATE, day)
+        if day > self._last and not figures.is_empty:
+            self._last = day
 
     def forget_before(self, day: int) -> None:
         """Drop the figures of days that no report can come for any more."""
@@ -165,21 +162,25 @@ class Book:
         symbol = report.symbol
         figures = self.days[day]
         of_symbol = figures.apply(report)
+        # Nearly every report is of the last day, and no other day is looked at for it.
+        is_last = day >= self._last
+        if is_last:
+            self._last = day
+        is_newest = is_last or not self._is_known_after(day, symbol)
         return (
-            _new(Change, (day, symbol, of_symbol, self._note(symbol, day))),
-            _new(Change, (day, AGGREGATE, figures.account, self._note(AGGREGATE, day))),
+            _new(Change, (day, symbol, of_symbol, is_newest)),
+            _new(Change, (day, AGGREGATE, figures.account, is_last)),
         )
 
     def newest(self) -> Iterator[Change]:
         """The newest figures of every symbol and of the account."""
-        for symbol, day in self._newest_day.items():
-            known = self.days.get(day)
-            if known is not None:
-                of_symbol = known.account if symbol == AGGREGATE else known.symbols[symbol]
-                yield Change(day, symbol, of_symbol, is_newest=True)
+        told: set[str] = set()
+        for day in sorted(self.days, reverse=True):
+            if not self.days[day].is_empty:
+                for symbol, figures in self.days[day].items():
+                    if symbol not in told:
+                        told.add(symbol)
+                        yield Change(day, symbol, figures, is_newest=True)
 
-    def _note(self, symbol: str, day: int) -> bool:
-        if day >= self._newest_day.get(symbol, day):
-            self._newest_day[symbol] = day
-            return True
-        return False
+    def _is_known_after(self, day: int, symbol: str) -> bool:
+        return any(symbol in figures.symbols for known, figures in self.days.items() if known > day)

@@ -2,16 +2,20 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.book import NOTHING, Book, Change
 from app.channels import AGGREGATE
 from app.daily_file import path_of, read_figures, set_aside
-from app.errors import RejectMessage, RetryLater, StopProgram
-from app.ledger import Ledger, Outcome, Rejected
+from app.errors import SEE_DOCTOR, RejectMessage, RetryLater, StopProgram, WrongSetting
+from app.ledger import Ledger, Outcome
+from app.ledger_tables import Rejected
 from app.messages import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
+from app.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +40,41 @@ class Bookkeeper:
         base: PROFIT_BASE_PATH, where daily files may already be.
         kind: what a report of a new day means.
         clock: the time in microseconds since 1970 UTC.
+        metrics: told of every batch.
     """
 
     def __init__(
-        self, ledger: Ledger, base: Path, kind: ReportKind, clock: Callable[[], int]
+        self,
+        ledger: Ledger,
+        base: Path,
+        kind: ReportKind,
+        clock: Callable[[], int],
+        metrics: Metrics | None = None,
     ) -> None:
         self._ledger = ledger
         self._base = base
         self._kind = kind
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._today = day_of(clock())
         self.book = Book()
         # Kept until it is told: the disk may open a day and then not take the batch.
         self._untold: list[Change] = []
+
+    def check_kind(self) -> None:
+        """See that today is of the kind that is set, before anything else is done.
+
+        Raises:
+            WrongSetting: today was begun with the other kind of report.
+            StopProgram: the ledger cannot be read.
+        """
+        with self._reading():
+            kind = self._ledger.open_day(self._today, self._kind)
+        if kind != self._kind:
+            raise WrongSetting(
+                f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
+                "change it after midnight UTC"
+            )
 
     def open(self, journal_end: Callable[[], str]) -> None:
         """Read all days that a report may still come for.
@@ -57,30 +83,29 @@ class Bookkeeper:
             journal_end: up to where the journal is filled, asked where the ledger is begun.
 
         Raises:
-            StopProgram: today was begun with the other kind of report.
+            StopProgram: ledger or daily files cannot be read.
         """
-        # A ledger that was lost, or is an old copy, shows in that a file has what it has not.
-        if self._ledger.is_new or (
-            self._ledger.is_empty(self._today) and path_of(self._base, self._today).exists()
-        ):
-            self._ledger.begin(journal_end())
-        # Tomorrow too: a report may be minutes ahead.
-        for day in range(_oldest(self._today), self._today + 2):
-            if day != self._today and not self._ledger.is_empty(day):
+        with self._reading():
+            # A ledger that was lost, or is an old copy, shows in that a file has what it has not.
+            if self._ledger.is_new or (
+                self._ledger.is_empty(self._today) and path_of(self._base, self._today).exists()
+            ):
+                self._ledger.begin(journal_end())
+            for day in sorted(self._known_days(self._today) | {self._today}):
                 self._open_day(day)
-        if self._open_day(self._today) != self._kind:
-            raise StopProgram(
-                f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
-                "change it after midnight UTC"
-            )
 
     def uncounted(self) -> list[Change]:
-        """Count what an earlier run recorded and perhaps did not publish; what it changes."""
-        reports = self._ledger.unpublished()
-        if reports:
-            log.info("publishing_again reports=%d", len(reports))
-        # After a week's rest their day may be one that no report could come for any more.
-        self._open_days_of(reports)
+        """Count what an earlier run recorded and perhaps did not publish; what it changes.
+
+        Raises:
+            StopProgram: ledger or daily files cannot be read.
+        """
+        with self._reading():
+            reports = self._ledger.unpublished()
+            if reports:
+                log.info("publishing_again reports=%d", len(reports))
+            # After a week's rest their day may be one that no report could come for any more.
+            self._open_days_of(reports)
         return self._known_of_opened() + self._apply(reports)
 
     def count(self, batch: Batch) -> list[Change]:
@@ -93,16 +118,18 @@ class Bookkeeper:
             RetryLater: the disk did not take it; nothing of the batch was counted.
         """
         now = self._clock()
-        self._turn_page(day_of(now))
         try:
-            self._open_days_of([report for report, _ in batch.accepted])
+            self._turn_page(day_of(now))
+            days = self._open_days_of([report for report, _ in batch.accepted])
             if batch.from_before:
                 reports, adopted = self._adopted_first(batch.accepted)
             else:
                 reports, adopted = batch.accepted, 0
+            began = time.monotonic()
             outcomes = self._ledger.record(
                 reports, batch.rejected, batch.journal_position, to_text(now), adopted
             )
+            took = time.monotonic() - began
         except (sqlite3.Error, OSError) as error:
             raise RetryLater(f"the ledger takes nothing: {error}") from None
         reasons = [rejected.reason for rejected in batch.rejected]
@@ -115,6 +142,17 @@ class Bookkeeper:
         if reasons:
             # One line for a batch: a bot gone wild must not slow the loop by logging.
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
+            self._metrics.rejected(reasons)
+        conflicts = len(reasons) - len(batch.rejected)
+        tally = {
+            "counted": len(counted),
+            "repeated": len(reports) - len(counted) - conflicts,
+            "conflict": conflicts,
+        }
+        # Nearly every batch is of today alone, and nothing is looked through then.
+        is_late = min(days, default=self._today) < self._today
+        late = sum(day_of(report.at) < self._today for report in counted) if is_late else 0
+        self._metrics.batch_counted(took, tally, late)
         if adopted:
             known_already = outcomes[:adopted].count(Outcome.COUNTED)
             log.info("in_adopted_file_already reports=%d", known_already)
@@ -144,9 +182,25 @@ class Bookkeeper:
         if dropped:
             log.info("ledger_pruned reports=%d", dropped)
 
-    def _open_days_of(self, reports: Iterable[ProfitReport]) -> None:
-        """Open the days that are not open yet."""
-        for day in {day_of(report.at) for report in reports} - self.book.days.keys():
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """End the program with one line where the start cannot read what it begins with."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StopProgram(
+                f"PROFIT_BASE_PATH={self._base}: ledger or daily files cannot be read: "
+                f"{error}{SEE_DOCTOR}"
+            ) from None
+
+    def _open_days_of(self, reports: Iterable[ProfitReport]) -> set[int]:
+        """Open the days that are not open yet; all days of the reports."""
+        days = {day_of(report.at) for report in reports}
+        self._open_days(days)
+        return days
+
+    def _open_days(self, days: set[int]) -> None:
+        for day in days - self.book.days.keys():
             self._open_day(day)
             self._untold += self._figures_of(day)
 
@@ -171,15 +225,23 @@ class Bookkeeper:
 
     def _turn_page(self, today: int) -> None:
         if today > self._today:
-            self._today = today
             self.book.forget_before(_oldest(today))
+        elif today < self._today:
+            # A clock that was ahead has had days forgotten that may be the newest of a symbol.
+            self._open_days(self._known_days(today))
+        self._today = today
 
-    def _open_day(self, day: int) -> ReportKind:
+    def _known_days(self, today: int) -> set[int]:
+        """The days that a report may still come for and of which the ledger has something."""
+        # Tomorrow too: a report may be minutes ahead.
+        days = range(_oldest(today), today + 2)
+        return {day for day in days if not self._ledger.is_empty(day)}
+
+    def _open_day(self, day: int) -> None:
         kind = self._ledger.open_day(day, self._kind)
         if self._ledger.is_empty(day):
             self._adopt(day)
         self.book.add_day(day, self._ledger.day_book(day, kind))
-        return kind
 
     def _adopt(self, day: int) -> None:
         path = path_of(self._base, day)

@@ -17,14 +17,18 @@ from app.bookkeeper import Batch, Bookkeeper
 from app.channels import PROFIT_REPORT
 from app.daily_file import DailyFiles
 from app.errors import RejectMessage, RetryLater, StopProgram
-from app.handover import Handover, Slot
+from app.handover import Handover
 from app.journal import NEWEST, START, Journal
-from app.ledger import Ledger, Rejected
-from app.messages import LARGEST_MESSAGE, PERFORMANCE, read_report, to_text
+from app.ledger import Ledger
+from app.ledger_tables import Rejected
+from app.messages import LARGEST_MESSAGE, read_report, to_text
+from app.metrics import Metrics
 from app.republisher import Republisher
 from app.settings import Settings
+from app.status_server import StatusServer
 from app.subscriber import Subscriber
 from app.updates import new_values
+from app.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ _REPORTS = PROFIT_REPORT.encode()
 
 BATCH = 1000
 """About how many messages share one commit and one round trip, at the most."""
+
+PUBLISHED_AT_ONCE = 5_000
+"""Messages in one round trip, which a slow connection must take before it is given up. A batch has
+fewer; what a bridge has recorded and not published when it ended may be a hundred thousand."""
 
 WAIT_SECONDS = 0.25
 """How long to wait for a message; also how soon a signal to stop is seen."""
@@ -87,35 +95,45 @@ class Bridge:
         self._republisher = republisher
         self._handover = handover
         self._clock = clock
-        self._books = Bookkeeper(
-            ledger, settings.profit_base_path, settings.profit_report_kind, clock
+        metrics = self._metrics = Metrics()
+        folder = settings.profit_base_path
+        self._books = Bookkeeper(ledger, folder, settings.profit_report_kind, clock, metrics)
+        self._vitals = Vitals(subscriber, handover, folder)
+        self._status = StatusServer(
+            settings, self._vitals, metrics, lambda: ledger.journal_position
         )
         # A plain flag: an Event that is set by a signal handler may wait for its own lock.
         self._stopping = False
+        self._finish_by = 0.0
         # How a message of our own publisher ends: no need to read it to know where it is, too.
         self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
         self._to_publish: list[tuple[str, bytes]] = []
         self._subscriptions_seen = 0
         self._is_behind = False
-        # Asked once in a turn and not at all while stopping: each time Redis may take seconds.
-        self._journal_answers = True
+        # Once it has not, it is not read from in the same turn, and not used at all while stopping:
+        # each time may take seconds.
+        self._redis_answers = True
         self._journal_due = self._prune_due = self._reconcile_due = 0.0
 
     def stop(self) -> None:
         """Finish what was received, and return from `run`. May be called by a signal handler."""
+        self._finish_by = time.monotonic() + _FINISH_WITHIN
         self._stopping = True
 
     def run(self) -> None:
         """Take in messages until `stop`.
 
         Raises:
-            StopProgram: Redis cannot be reached at the start, today was begun with the other
-                PROFIT_REPORT_KIND, or something that was received could not be counted at the end.
+            WrongSetting: today was begun with the other PROFIT_REPORT_KIND.
+            StopProgram: Redis cannot be reached at the start, or something that was received could
+                not be counted at the end.
         """
+        self._books.check_kind()
         self._subscriber.start()
         self._books.open(self._journal.end)
-        self._files.start()
+        self._files.start(self._metrics.file_written)
         self._handover.start()
+        self._status.start()
         try:
             self._tell([*self._books.figures(), *self._books.uncounted()])
             log.info("bridge_started folder=%s", self._settings.profit_base_path)
@@ -128,9 +146,10 @@ class Bridge:
 
     def _turn(self, timeout: float) -> int:
         """Handle one batch of messages; how many there were."""
+        self._vitals.turned()
         received = self._subscriber.receive(BATCH, timeout)
         now = self._clock()
-        self._journal_answers = self._journal_answers or not self._stopping
+        self._redis_answers = self._redis_answers or not self._stopping
         if self._ledger.begun_at:
             # First, so that what is published again by now is known as a repetition.
             self._count_journal(now)
@@ -145,6 +164,7 @@ class Bridge:
             ):
                 journal_has_news = True
         values, refused = new_values(updates)
+        self._metrics.values_taken_in(len(values))
         batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
         self._is_behind = len(received) >= BATCH
         self._handover.put(values, is_behind=self._is_behind)
@@ -176,14 +196,19 @@ class Bridge:
     def _count_journal(self, now: int) -> None:
         while True:
             begun_at = self._ledger.begun_at
-            if not self._journal_answers or (begun_at and self._to_publish):
+            if not self._redis_answers or (begun_at and self._to_publish):
                 # The second while stopping; what an adopted file has must not be marked before it.
+                return
+            if self._is_late_to_stop() and not begun_at:
+                # The journal keeps the rest. Not where the ledger is begun anew: until it is known
+                # what adopted files have, a report that comes again would be counted again.
                 return
             position = self._ledger.journal_position
             try:
                 entries = self._journal.read(position, BATCH, begun_at or NEWEST)
             except (redis.RedisError, OSError) as error:
-                self._no_journal("not_read", error)
+                self._redis_answers = False
+                log.warning("journal_not_read reason=%s", error)
                 return
             batch = Batch(entries[-1].position if entries else position, from_before=bool(begun_at))
             for _, message in entries:
@@ -211,28 +236,29 @@ class Bridge:
 
     def _begin_new_journal(self, subscriptions: int) -> None:
         """Read from the start where Redis lost the journal: nothing is counted twice anyway."""
-        if self._journal_answers:
+        if self._redis_answers:
             try:
                 if self._journal.is_behind(self._ledger.journal_position):
                     self._ledger.journal_position = START
                 self._subscriptions_seen = subscriptions
             except (redis.RedisError, OSError) as error:
-                self._no_journal("not_read", error)
-
-    def _no_journal(self, what: str, error: Exception) -> None:
-        self._journal_answers = False
-        log.warning("journal_%s reason=%s", what, error)
+                self._redis_answers = False
+                log.warning("journal_not_read reason=%s", error)
 
     def _count(self, batch: Batch) -> None:
         """Count a batch, however long the disk takes, and tell everybody."""
+        # What the last batch sent: the mark for it must not be set when more is recorded.
+        self._publish()
         nothing_read = batch.journal_position == self._ledger.journal_position
         if nothing_read and not batch.accepted and not batch.rejected:
             return
         while True:
             try:
                 changes = self._books.count(batch)
+                self._vitals.turned()
                 break
             except RetryLater as error:
+                self._vitals.turned(waits_for=f"ledger: {error}")
                 log.error("not_counted reports=%d reason=%s", len(batch.accepted), error)
                 if self._stopped_during(_RETRY_PAUSE):
                     raise StopProgram(
@@ -244,29 +270,43 @@ class Bridge:
         """Show what changed in the daily files, publish it, and hand it over."""
         decimals = self._settings.profit_decimals
         shown: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
-        newest: dict[Slot, bytes] = {}
         for day, symbol, figures, is_newest in changes:
             fields = shown[day][symbol] = figures.shown(decimals)
             if is_newest:
-                newest[symbol, PERFORMANCE] = fields
                 self._to_publish.append((symbol, fields))
         self._files.update(shown)
-        self._publish()
-        self._handover.put(newest, is_behind=self._is_behind)
+        newest = dict(self._to_publish)
+        # While there is more to read Redis may publish meanwhile. Not while a lost ledger is begun
+        # again: the journal is read for that only when all is published.
+        self._publish(wait=not self._is_behind or bool(self._ledger.begun_at))
+        self._handover.put(figures=newest, is_behind=self._is_behind)
 
-    def _publish(self) -> None:
+    def _publish(self, *, wait: bool = True) -> None:
         """Publish what there is to publish, however long Redis takes.
 
         Publishing again what was perhaps published is the lesser evil: at least once.
+
+        Args:
+            wait: until it is published; else it is sent, and the next call waits.
         """
         while self._to_publish:
+            if self._stopping and not self._redis_answers:
+                return
             try:
-                self._republisher.publish(self._to_publish)
-                self._to_publish.clear()
-            except (redis.RedisError, OSError) as error:
-                log.warning("not_published messages=%d reason=%s", len(self._to_publish), error)
-                if self._stopped_during(_RETRY_PAUSE):
+                if not self._republisher.unanswered:
+                    self._republisher.send(self._to_publish[:PUBLISHED_AT_ONCE])
+                if not wait:
                     return
+                sent = self._republisher.unanswered
+                self._republisher.confirm()
+                del self._to_publish[:sent]
+                if self._to_publish and self._is_late_to_stop():
+                    return
+            except (redis.RedisError, OSError) as error:
+                self._redis_answers = False
+                self._vitals.turned(waits_for=f"redis: nothing can be published: {error}")
+                log.warning("not_published messages=%d reason=%s", len(self._to_publish), error)
+                self._stopped_during(_RETRY_PAUSE)
         self._ledger.mark_published()
 
     def _stopped_during(self, seconds: float) -> bool:
@@ -282,33 +322,40 @@ class Bridge:
         decimals = self._settings.profit_decimals
         newest = self._books.book.newest()
         self._handover.put(
-            {(symbol, PERFORMANCE): figures.shown(decimals) for _, symbol, figures, _ in newest},
+            figures={symbol: figures.shown(decimals) for _, symbol, figures, _ in newest},
             is_behind=self._is_behind,
         )
         self._files.forget_before(min(self._books.book.days))
-        if self._journal_answers:
+        if self._redis_answers:
             try:
                 self._journal.trim(self._ledger.journal_position)
             except (redis.RedisError, OSError) as error:
-                self._no_journal("not_trimmed", error)
+                self._redis_answers = False
+                log.warning("journal_not_trimmed reason=%s", error)
 
     def _finish(self) -> None:
         """Handle what was received already."""
-        give_up_at = time.monotonic() + _FINISH_WITHIN
         while self._turn(timeout=0.05) >= BATCH:
-            if time.monotonic() > give_up_at:
+            if self._is_late_to_stop():
                 log.warning(
                     "stopped_behind: what only pub/sub had is lost, the journal keeps its own"
                 )
                 return
 
+    def _is_late_to_stop(self) -> bool:
+        return self._stopping and time.monotonic() > self._finish_by
+
     def _close(self) -> None:
         self._subscriber.close()
         self._republisher.close()
         self._ledger.sync_published()
+        # Both threads have been at it since the stop was asked for: one deadline is for both.
+        give_up_at = time.monotonic() + _CLOSE_WITHIN
         if not self._files.close(_CLOSE_WITHIN):
             log.warning("daily_file_behind: it is made again from the ledger at the next start")
-        left = self._handover.close(_CLOSE_WITHIN)
+        # To a Redis that does not answer nothing can be handed over.
+        within = max(0.0, give_up_at - time.monotonic()) if self._redis_answers else 0.0
+        left = self._handover.close(within)
         if left:
             log.warning("not_handed_over slots=%d: they are at the next start", left)
         self._ledger.close()

@@ -24,22 +24,23 @@ _KEY = KEY_PREFIX + "budget"
 _MEGABYTE = 1024 * 1024
 
 # For each of the two the time is kept up to which it is used up. It may be in the future: a request
-# that is larger than what is left goes, and those after it wait. ARGV: bytes; microseconds that a
-# write and a byte take of the budget; burst and longest wait in microseconds
+# that is larger than what is left goes, and those after it wait. `at` is when that was noted: where
+# a clock was set back, nobody waits until it is again as late as it was. ARGV: bytes; microseconds
+# that a write and a byte take of the budget; burst and longest wait in microseconds
 _RESERVE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local used = redis.call('HMGET', KEYS[1], 'writes', 'bytes')
-local writes = math.max(tonumber(used[1] or '0'), now - ARGV[4])
-local bytes = math.max(tonumber(used[2] or '0'), now - ARGV[4])
+local used = redis.call('HMGET', KEYS[1], 'writes', 'bytes', 'at')
+local back = math.max(0, tonumber(used[3] or '0') - now)
+local writes = math.max(tonumber(used[1] or '0') - back, now - ARGV[4])
+local bytes = math.max(tonumber(used[2] or '0') - back, now - ARGV[4])
 local wait = math.max(writes, bytes, now) - now
-if wait > tonumber(ARGV[5]) then
-  return {0, wait}
-end
-redis.call('HSET', KEYS[1], 'writes', string.format('%.3f', writes + ARGV[2]),
-           'bytes', string.format('%.3f', bytes + ARGV[1] * ARGV[3]))
+local granted = wait <= tonumber(ARGV[5]) and 1 or 0
+redis.call('HSET', KEYS[1], 'at', string.format('%d', now),
+           'writes', string.format('%.3f', writes + granted * ARGV[2]),
+           'bytes', string.format('%.3f', bytes + granted * ARGV[1] * ARGV[3]))
 redis.call('EXPIRE', KEYS[1], 3600)
-return {1, wait}
+return {granted, wait}
 """
 
 
@@ -86,7 +87,10 @@ class Budget:
         Raises:
             RetryLater: as for `reserve`.
         """
-        time.sleep(self.reserve(size))
+        wait = self.reserve(size)
+        if wait:
+            # Even a sleep of nothing gives the processor away.
+            time.sleep(wait)
 
 
 def budget_of(settings: Settings) -> Budget:

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ SHORTEST_PAUSE = 0.25
 """Seconds between two writes under load; when idle a change is written at once."""
 
 _PAUSE_FOR_LARGE = 20
-"""How many times as long as writing took the pause is, for the files of thousands of symbols."""
+"""How many times as long as writing took the pause is while changes come: it matters for the files
+of thousands of symbols."""
+
+_LOOK_AGAIN = 0.05
+"""Seconds without a change after which none are waited for any more."""
 
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)
 
@@ -64,13 +68,23 @@ def _figures(record: Mapping[str, Any]) -> Figures:
     return Figures._make((*amounts, to_microseconds(record["timestamp"])))
 
 
-def set_aside(path: Path) -> Path:
+def set_aside(path: Path, *, until_replaced: bool = False) -> Path:
     """Move a file that cannot be used out of the way, and keep it.
+
+    Args:
+        path: of the file.
+        until_replaced: it also stays where it is, for the caller to replace: so a reader finds a
+            file at every moment.
 
     Raises:
         OSError: the folder cannot be written.
     """
     aside = path.with_name(f"{path.name}.unusable-{time.time_ns()}")
+    if until_replaced:
+        # Not every file system has links.
+        with suppress(OSError):
+            aside.hardlink_to(path)
+            return aside
     path.rename(aside)
     return aside
 
@@ -88,13 +102,16 @@ class DailyFiles:
         self._lock = threading.Lock()
         self._shown: dict[int, dict[str, bytes]] = {}
         self._dirty: set[int] = set()
+        self._updates = 0
         self._written: dict[int, tuple[int, ...]] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="daily-files", daemon=True)
+        self._took: Callable[[float], None] = lambda _: None
 
-    def start(self) -> None:
-        """Begin to write."""
+    def start(self, took: Callable[[float], None] | None = None) -> None:
+        """Begin to write; `took` is told the seconds of every writing."""
+        self._took = took or self._took
         self._thread.start()
 
     def update(self, changes: Mapping[int, Mapping[str, bytes]]) -> None:
@@ -103,6 +120,7 @@ class DailyFiles:
             for day, fields in changes.items():
                 self._shown.setdefault(day, {}).update(fields)
                 self._dirty.add(day)
+            self._updates += 1
         self._wake.set()
 
     def forget_before(self, day: int) -> None:
@@ -117,7 +135,7 @@ class DailyFiles:
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout)
-        return not self._dirty
+        return not self._thread.is_alive() and not self._dirty
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -126,9 +144,20 @@ class DailyFiles:
             self._find_touched()
             began = time.monotonic()
             if not self._write_dirty():
-                took = time.monotonic() - began
-                self._closing.wait(min(max(SHORTEST_PAUSE, _PAUSE_FOR_LARGE * took), CHECK_EVERY))
+                self._pause(time.monotonic() - began)
         self._write_dirty()
+
+    def _pause(self, took: float) -> None:
+        """Let changes gather: the longer writing took the longer, but not once none come."""
+        until = time.monotonic() + min(_PAUSE_FOR_LARGE * took, CHECK_EVERY)
+        pause = SHORTEST_PAUSE
+        while True:
+            known = self._updates
+            if self._closing.wait(pause):
+                return
+            if known == self._updates or time.monotonic() >= until:
+                return
+            pause = _LOOK_AGAIN
 
     def _write_dirty(self) -> bool:
         """Write every file that is behind; False if there was one, so that the next may wait."""
@@ -138,11 +167,12 @@ class DailyFiles:
             contents = [(day, self._shown[day].copy()) for day in days]
         for day, shown in contents:
             path = path_of(self._base, day)
+            began = time.monotonic()
             try:
-                if _look(path) != self._written.get(day):
-                    _keep_unusable(path)
-                _put_in_place(path, _rendered(shown))
+                is_ours = _look(path) == self._written.get(day)
+                _put_in_place(path, _rendered(shown), is_ours=is_ours)
                 self._written[day] = _look(path)
+                self._took(time.monotonic() - began)
             except OSError as error:
                 log.error("daily_file_not_written path=%s reason=%s", path, error.strerror)
                 with self._lock:
@@ -158,15 +188,15 @@ class DailyFiles:
 
 
 def _keep_unusable(path: Path) -> None:
-    """Set aside what somebody else, or a power cut, left in the file's place."""
+    """Keep a copy of what somebody else, or a power cut, left in the file's place."""
     try:
         read_figures(path)
     except RejectMessage as error:
-        aside = set_aside(path)
+        aside = set_aside(path, until_replaced=True)
         log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
 
 
-def _put_in_place(path: Path, content: bytes) -> None:
+def _put_in_place(path: Path, content: bytes, *, is_ours: bool) -> None:
     with suppress(OSError):
         if path.read_bytes() == content:
             return
@@ -176,6 +206,9 @@ def _put_in_place(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if not is_ours:
+        # Not before there is something to replace it with: a full disk is tried again and again.
+        _keep_unusable(path)
     temporary.replace(path)
 
 

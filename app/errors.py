@@ -1,5 +1,8 @@
 """Errors, named by what the caller does with them."""
 
+SEE_DOCTOR = ": see python -m app doctor"
+"""How a line ends whose mend depends on what else is wrong."""
+
 
 class ProfitBridgeError(Exception):
     """Anything that this program raises on purpose. Its text is one line a person can act on."""
@@ -25,11 +28,15 @@ class Misconfigured(GiveUp):
     """Credentials or database rules refuse the call: nothing helps but an operator."""
 
 
+class Outdated(GiveUp):
+    """The database holds a newer value, and refuses this one: nothing is lost with it."""
+
+
 class StopProgram(ProfitBridgeError):
     """The program cannot do its work: print the text as one line and exit.
 
     Attributes:
-        exit_code: 2 for a wrong or missing setting, 1 for anything else.
+        exit_code: 2 for wrong use or a wrong or missing setting, 1 for anything else.
     """
 
     exit_code = 1
@@ -37,5 +44,11 @@ class StopProgram(ProfitBridgeError):
 
 class WrongSetting(StopProgram):
     """A setting is wrong or missing; the text names the variable and the mend."""
+
+    exit_code = 2
+
+
+class WrongUse(StopProgram):
+    """A command was given what makes no sense together."""
 
     exit_code = 2

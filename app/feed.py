@@ -10,9 +10,12 @@ from app.channels import (
     updates_channel,
 )
 from app.handover import Handover
+from app.metrics import Metrics
 from app.settings import Settings
+from app.status_server import StatusServer
 from app.subscriber import Subscriber
 from app.updates import new_values
+from app.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +37,12 @@ def feed_subscriber(settings: Settings) -> Subscriber:
 class Feed:
     """Hands over what is published for the tickers, until it is told to stop."""
 
-    def __init__(self, subscriber: Subscriber, handover: Handover) -> None:
+    def __init__(self, settings: Settings, subscriber: Subscriber, handover: Handover) -> None:
         self._subscriber = subscriber
         self._handover = handover
+        self._metrics = Metrics()
+        self._vitals = Vitals(subscriber, handover)
+        self._status = StatusServer(settings, self._vitals, self._metrics)
         self._stopping = False
 
     def stop(self) -> None:
@@ -51,6 +57,7 @@ class Feed:
         """
         self._subscriber.start()
         self._handover.start()
+        self._status.start()
         log.info("subscriber_started")
         while not self._stopping:
             self._turn()
@@ -62,7 +69,10 @@ class Feed:
         log.info("subscriber_stopped")
 
     def _turn(self) -> None:
+        self._vitals.turned()
         values, refused = new_values(self._subscriber.receive(BATCH, WAIT_SECONDS))
         for _, reason in refused:
             log.warning("message_rejected reason=%r", reason)
+        self._metrics.rejected(reason for _, reason in refused)
+        self._metrics.values_taken_in(len(values))
         self._handover.put(values)

@@ -19,11 +19,22 @@ from firebase_admin import credentials, db, exceptions
 from urllib3.exceptions import NewConnectionError
 
 from app.budget import budget_of
-from app.errors import GiveUp, Misconfigured, OutcomeUnknown, RetryLater, WrongSetting
-from app.messages import Update
-from app.settings import Settings
+from app.errors import (
+    GiveUp,
+    Misconfigured,
+    OutcomeUnknown,
+    Outdated,
+    RejectMessage,
+    RetryLater,
+    WrongSetting,
+)
+from app.messages import PERFORMANCE, Update, to_microseconds, to_text
+from app.settings import ADMIN, Settings
 
 log = logging.getLogger(__name__)
+
+FIREBASE_ERRORS = (exceptions.FirebaseError, google.auth.exceptions.GoogleAuthError)
+"""What the SDK raises where Firebase, or the signing in to it, fails."""
 
 CONNECTIONS = 10
 """Requests that one process can have under way at once."""
@@ -100,7 +111,7 @@ class FirebaseClient:
         self.root = settings.firebase_root
         self._app = firebase_admin.initialize_app(
             credential_of(settings),
-            {"databaseURL": self.url, "httpTimeout": settings.firebase_timeout_seconds},
+            _options(settings),
             name=f"profit-bridge-{os.getpid()}-{id(self)}",
         )
         self._root = db.reference(self.root, app=self._app)
@@ -116,6 +127,7 @@ class FirebaseClient:
             RetryLater: Firebase cannot be reached, or is overloaded.
             OutcomeUnknown: Firebase may have stored it and did not say so, or may do so yet.
             Misconfigured: credentials or rules refuse it.
+            Outdated: the rules refuse it since what is there is newer.
             GiveUp: Firebase will never take this value.
         """
         self.store_many([Update(symbol, key, value)])
@@ -128,6 +140,7 @@ class FirebaseClient:
             RetryLater: as above.
             OutcomeUnknown: as above.
             Misconfigured: as above; one value that the rules refuse is enough.
+            Outdated: as above, of the only value.
             GiveUp: as above; one value that cannot be taken is enough.
         """
         nodes = {path: value for update in updates for path, value in _nodes(update).items()}
@@ -137,7 +150,9 @@ class FirebaseClient:
                 self._root.child(path).set(value)
             else:
                 self._root.update(nodes)
-        except (exceptions.FirebaseError, google.auth.exceptions.GoogleAuthError) as error:
+        except FIREBASE_ERRORS as error:
+            if isinstance(error, _REFUSED) and len(updates) == 1:
+                self._look_for_newer(updates[0])
             raise self._translated(error) from None
         except (ValueError, TypeError) as error:
             raise GiveUp(f"Firebase cannot take this value: {error}") from None
@@ -146,8 +161,25 @@ class FirebaseClient:
         """Give the connections back."""
         firebase_admin.delete_app(self._app)
 
+    def _look_for_newer(self, update: Update) -> None:
+        """Raise Outdated if what is there is a newer performance than the one that was refused."""
+        if update.key != PERFORMANCE or not isinstance(update.value, Mapping):
+            return
+        place = self._root.child(node_path(update.symbol, PERFORMANCE))
+        try:
+            there = place.child("timestamp").get()
+        except FIREBASE_ERRORS:
+            return  # the refusal says enough
+        if _is_newer(there, update.value.get("timestamp")):
+            raise Outdated(
+                f"Firebase refuses the write: the performance there is newer, of {there}; "
+                "if it is wrong: python -m app audit --fix"
+            )
+
     def _translated(self, error: Exception) -> Exception:
-        if isinstance(error, google.auth.exceptions.TransportError):
+        if isinstance(error, google.auth.exceptions.TransportError) or (
+            isinstance(error, google.auth.exceptions.GoogleAuthError) and error.retryable
+        ):
             return RetryLater(f"cannot sign in to Google: {error}")
         if isinstance(error, google.auth.exceptions.GoogleAuthError):
             return Misconfigured(
@@ -156,14 +188,36 @@ class FirebaseClient:
         assert isinstance(error, exceptions.FirebaseError)  # noqa: S101 - for the type checker
         if isinstance(error, _REFUSED):
             return Misconfigured(
-                f"Firebase refuses the write: {error}: correct the credentials or the rules"
+                f"Firebase refuses the write: {error}: correct the credentials or the rules: "
+                "deploy database.rules.json, or set FIREBASE_AUTH_UID=admin to write past all rules"
             )
         if isinstance(error, exceptions.NotFoundError):
             return Misconfigured(f"there is no database at {self.url}: {error}")
         if isinstance(error, _RETRIED) or _may_pass(error):
             kind = OutcomeUnknown if _may_have_landed(error) else RetryLater
-            return kind(f"cannot write to Firebase at {self.url}: {error}")
+            return kind(f"cannot write to Firebase at {self.url}: {_said(error)}")
         return GiveUp(f"Firebase will not take this: {error}")
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """What the SDK is to be told besides the credentials."""
+    options = {
+        "databaseURL": settings.database_url,
+        "httpTimeout": settings.firebase_timeout_seconds,
+    }
+    if settings.firebase_auth_uid == ADMIN:
+        return options
+    return options | {"databaseAuthVariableOverride": {"uid": settings.firebase_auth_uid}}
+
+
+def _is_newer(there: Any, ours: Any) -> bool:
+    """Whether one timestamp of the form that sorts by time is after another."""
+    if not isinstance(there, str) or not isinstance(ours, str):
+        return False
+    try:
+        return to_text(to_microseconds(there)) == there > ours
+    except RejectMessage:
+        return False
 
 
 def _may_pass(error: exceptions.FirebaseError) -> bool:
@@ -181,8 +235,19 @@ def _may_have_landed(error: exceptions.FirebaseError) -> bool:
         return error.http_response.status_code in _ANSWERED_BY_A_PROXY
     if isinstance(error.cause, requests.exceptions.ConnectTimeout):
         return False
+    return not isinstance(_reason(error), NewConnectionError)
+
+
+def _reason(error: exceptions.FirebaseError) -> Exception | None:
+    """What happened to the connection, if it is that."""
     inner = error.cause.args[0] if error.cause and error.cause.args else None
-    return not isinstance(getattr(inner, "reason", None), NewConnectionError)
+    return getattr(inner, "reason", None)
+
+
+def _said(error: exceptions.FirebaseError) -> str:
+    """What went wrong, without urllib3's account of its pool, the path and its tries."""
+    reason = _reason(error)
+    return str(error) if reason is None else str(reason).rpartition("): ")[2]
 
 
 def credential_of(settings: Settings) -> credentials.Base | None:

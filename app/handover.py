@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import msgspec
 
+from app.changed_slots import ChangedSlots, Slot
 from app.messages import PERFORMANCE, Update
 from app.newest import NewestRegister, Offer
 
@@ -26,14 +27,15 @@ MOST_WAITING = 4
 """Tasks that may wait for a worker before changes are held back, and folded, here."""
 
 REST, REST_WHILE_BEHIND = 1, 19
-"""How many times as long as it took the hand-over rests. So it takes half of the time at the most
-from machine and Redis, and a twentieth while reports wait to be counted: they come first, and the
-longer changes wait, the more of them fold into one."""
+"""How many times as long as it took the hand-over rests, unless nothing came in meanwhile. So it
+takes half of the time at the most from machine and Redis, and a twentieth while reports wait to be
+counted: they come first, and the longer changes wait, the more of them fold into one."""
 
 _LONGEST_REST = 1.0
 _LOOK_AGAIN = 0.02
 _LOOK_FOR_OVERDUE = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 class TaskQueue(Protocol):
@@ -47,10 +49,6 @@ class TaskQueue(Protocol):
 
     def store_in_bulk(self, offers: Sequence[Offer]) -> None:
         """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
-
-
-Slot = tuple[str, str]
-"""Symbol and key of a value."""
 
 
 class Handover:
@@ -72,32 +70,50 @@ class Handover:
         self._queue = queue
         self._register = register
         self._tickers = tickers
-        self._lock = threading.Lock()
-        self._changed: dict[Slot, str | bytes] = {}
+        self._changed = ChangedSlots()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._overdue_at = 0.0
-        self._is_behind = False
+        self._is_behind = self._came_in = False
         self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
+        self.tasks_waiting = 0
+        """Tasks that no worker had taken when it last looked."""
+        self.held_up = ""
+        """Why nothing can be handed over at the moment; empty: it can."""
+
+    @property
+    def slots_waiting(self) -> int:
+        """How many slots have a value that is not handed over yet."""
+        return len(self._changed)
 
     def start(self) -> None:
         """Begin to hand over."""
         self._thread.start()
 
-    def put(self, values: Mapping[Slot, str | bytes], *, is_behind: bool = False) -> None:
+    def put(
+        self,
+        values: Mapping[Slot, str | bytes] = _NOTHING,
+        figures: Mapping[str, bytes] = _NOTHING,
+        *,
+        is_behind: bool = False,
+    ) -> None:
         """Take in new values; one that is still here gives way, and keeps its place in line.
 
         Args:
             values: as JSON text: most are replaced before anybody reads them.
+            figures: performances by symbol, the same.
             is_behind: the caller has more to do than it can, and needs the machine.
         """
         self._is_behind = is_behind
         if self._tickers is not None:
             values = {slot: value for slot, value in values.items() if slot[0] in self._tickers}
-        with self._lock:
-            self._changed.update(values)
-            if self._changed:
-                self._wake.set()
+            figures = {
+                symbol: value for symbol, value in figures.items() if symbol in self._tickers
+            }
+        if values or figures:
+            self._changed.put(values, figures)
+            self._came_in = True
+            self._wake.set()
 
     def close(self, timeout: float) -> int:
         """Hand over what can be within `timeout` seconds, and stop; how many slots are left."""
@@ -105,31 +121,33 @@ class Handover:
         self._closing.set()
         self._wake.set()
         self._thread.join(max(0.0, give_up_at - time.monotonic()))
-        with self._lock:
-            return len(self._changed)
+        return len(self._changed)
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         may_hand_over = True
         while True:
-            with self._lock:
-                if not self._changed:
-                    if self._closing.is_set():
-                        return
-                    self._wake.clear()
-            self._wake.wait(_LOOK_FOR_OVERDUE)
+            if not self._changed:
+                if self._closing.is_set():
+                    return
+                self._wake.wait(_LOOK_FOR_OVERDUE)
+            self._wake.clear()
             try:
                 if may_hand_over:
                     began = time.monotonic()
+                    self._came_in = False
                     self._hand_over()
                     self._hand_over_again()
-                    self._rest(time.monotonic() - began)
+                    if self._came_in or self._is_behind:
+                        self._rest(time.monotonic() - began)
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
                 # Asked when nothing waits for the answer, which stays true: only we enqueue much.
-                may_hand_over = self._queue.waiting() < MOST_WAITING
-                pause = _FIRST_PAUSE
+                self.tasks_waiting = self._queue.waiting()
+                may_hand_over = self.tasks_waiting < MOST_WAITING
+                pause, self.held_up = _FIRST_PAUSE, ""
             except Exception as error:
+                self.held_up = str(error)
                 log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
                 if self._closing.wait(pause):
                     return
@@ -146,17 +164,14 @@ class Handover:
 
     def _hand_over(self) -> None:
         """Enqueue the slots that have waited longest."""
-        with self._lock:
-            taken = {slot: self._changed.pop(slot) for slot in [*islice(self._changed, BULK)]}
+        taken = self._changed.take(BULK)
         if not taken:
             return
         in_bulk = len(taken) > FEW
         try:
             self._enqueue(self._register.announce(_updates(taken, in_bulk)), in_bulk)
         except BaseException:
-            with self._lock:
-                # What came in meanwhile is newer; what was taken is still first in line.
-                self._changed = taken | self._changed
+            self._changed.put_back(taken)
             raise
 
     def _hand_over_again(self) -> None:

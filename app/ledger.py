@@ -12,74 +12,32 @@ from enum import Enum
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
-from app.amounts import MILLIONTHS
 from app.book import NOTHING, DayBook, Figures
 from app.channels import AGGREGATE
-from app.errors import StopProgram
+from app.errors import SEE_DOCTOR, StopProgram, WrongSetting
+from app.ledger_tables import (
+    COLUMNS,
+    FILE_NAME,
+    LOCK_NAME,
+    SCHEMA,
+    SELECT,
+    SNAPSHOTS,
+    Rejected,
+    opening_of,
+    summed,
+)
 from app.messages import DAY, ProfitReport, ReportKind, day_of
 
 REJECTED_KEPT = 1_000
 """How many rejected messages are kept, the newest."""
 
-FILE_NAME = "ledger.sqlite3"
-LOCK_NAME = FILE_NAME + ".lock"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS report (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of acceptance
-    symbol TEXT NOT NULL,
-    sender TEXT NOT NULL,
-    at INTEGER NOT NULL,                   -- microseconds since 1970 UTC
-    total INTEGER NOT NULL,                -- millionths, like the other amounts
-    unrealized INTEGER NOT NULL,
-    realized INTEGER NOT NULL,
-    converted INTEGER NOT NULL,
-    UNIQUE (at, symbol, sender)            -- time first: new rows go to the end of the index
-);
-CREATE TABLE IF NOT EXISTS day (
-    day INTEGER PRIMARY KEY,               -- days since 1970-01-01
-    kind TEXT NOT NULL                     -- increment or snapshot
-);
-CREATE TABLE IF NOT EXISTS opening (       -- what an adopted daily file has and no row here does
-    day INTEGER NOT NULL,
-    symbol TEXT NOT NULL,                  -- with the account as 'aggregate'
-    total INTEGER NOT NULL,
-    unrealized INTEGER NOT NULL,
-    realized INTEGER NOT NULL,
-    converted INTEGER NOT NULL,
-    at INTEGER NOT NULL,                   -- of the file's figures
-    PRIMARY KEY (day, symbol)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rejected (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    message BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
 _ROWS_AT_ONCE = 50
 """Rows in one INSERT: half the price of one INSERT each; more would gain nothing."""
 
-SELECT = "SELECT symbol, sender, at, total, unrealized, realized, converted FROM report "
-# Split at the unit, so that no day, however absurd, overflows SQLite's 64-bit sums.
-_INCREMENTS = """
-SELECT symbol,
-       SUM(total / 1000000), SUM(total % 1000000),
-       SUM(unrealized / 1000000), SUM(unrealized % 1000000),
-       SUM(realized / 1000000), SUM(realized % 1000000),
-       SUM(converted / 1000000), SUM(converted % 1000000),
-       MAX(at)
-FROM report WHERE at >= ? AND at < ? AND id <= ? GROUP BY symbol
-"""
-SNAPSHOTS = (
-    "SELECT symbol, total, unrealized, realized, converted, at FROM report "
-    "WHERE at >= ? AND at < ? AND id <= ? ORDER BY at, id"
-)
-
+_FREE_WITHIN = 0.5
+"""Seconds to wait for somebody else who writes: a stop may have to several times, and has 5."""
 
 _CONFLICT = "conflict: the same sender, symbol and timestamp with other amounts"
 
@@ -92,18 +50,11 @@ class Outcome(Enum):
     CONFLICT = "conflict"
 
 
-class Rejected(NamedTuple):
-    """A message that was not counted."""
-
-    at: str
-    reason: str
-    message: bytes
-
-
 class Ledger:
     """The rows on disk, held by one process at a time.
 
     Raises:
+        WrongSetting: the folder cannot be written.
         StopProgram: the file cannot be used, or another bridge holds it.
     """
 
@@ -111,23 +62,27 @@ class Ledger:
         self._path = folder / FILE_NAME
         self._lock = _exclusive(folder)
         try:
-            self._rows = sqlite3.connect(self._path, isolation_level=None)
+            self._rows = sqlite3.connect(self._path, _FREE_WITHIN, isolation_level=None)
             self._rows.execute("PRAGMA journal_mode=WAL")
             self._rows.execute("PRAGMA synchronous=FULL")
-            self._rows.executescript(_SCHEMA)
+            self._rows.executescript(SCHEMA)
+            self.published = self._published_on_disk = int(self._position("published") or 0)
+            newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
+            self._recorded = max(newest or 0, self.published)
+            self.journal_position = self._position("journal") or "0-0"
+            self.begun_at = self._position("begun") or None
+            """Where the journal ended when this was begun; None once it is read up to there."""
         except sqlite3.Error as error:
             self._lock.close()
-            raise StopProgram(f"the ledger {self._path} cannot be used: {error}") from None
-        self.published = self._published_on_disk = int(self._position("published") or 0)
-        newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
-        self._recorded = max(newest or 0, self.published)
-        self.journal_position = self._position("journal") or "0-0"
-        self.begun_at = self._position("begun") or None
-        """Where the journal ended when this ledger was begun; None once it is read up to there."""
+            raise StopProgram(
+                f"the ledger {self._path} cannot be used: {error}{SEE_DOCTOR}"
+            ) from None
 
     def close(self) -> None:
         """Give the ledger back; what was recorded is on disk already."""
         with suppress(sqlite3.Error):
+            # It would wait for everybody who reads; what it cannot do now is done some other time.
+            self._rows.execute("PRAGMA busy_timeout = 0")
             self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._rows.close()
         self._lock.close()
@@ -389,34 +344,9 @@ class Ledger:
 @cache
 def _insert(rows: int) -> str:
     return (
-        "INSERT OR IGNORE INTO report "  # noqa: S608 - nothing but marks for values
-        "(symbol, sender, at, total, unrealized, realized, converted) VALUES "
+        f"INSERT OR IGNORE INTO report ({COLUMNS}) VALUES "  # noqa: S608 - nothing but marks for values
         + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)
     )
-
-
-def opening_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
-    """What an adopted file has and no row does, with the account as `aggregate`."""
-    found = rows.execute(
-        "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
-        (day,),
-    )
-    return {symbol: Figures(*figures) for symbol, *figures in found}
-
-
-def summed(rows: sqlite3.Connection, day: int, up_to: int) -> dict[str, Figures]:
-    """The sums of a day's increments by symbol, without the opening.
-
-    Args:
-        rows: of the ledger.
-        day: counted from 1970-01-01.
-        up_to: the number of the last report that counts.
-    """
-    sums = {}
-    for symbol, *halves, at in rows.execute(_INCREMENTS, (day * DAY, (day + 1) * DAY, up_to)):
-        amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
-        sums[symbol] = Figures._make((*amounts, at))
-    return sums
 
 
 def _exclusive(folder: Path) -> IO[bytes]:
@@ -425,8 +355,9 @@ def _exclusive(folder: Path) -> IO[bytes]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK_NAME).open("ab")
     except OSError as error:
-        raise StopProgram(
-            f"PROFIT_BASE_PATH={folder} cannot be written: {error.strerror}"
+        raise WrongSetting(
+            f"PROFIT_BASE_PATH={folder} cannot be written: {error.strerror}: "
+            "let its user write there, or correct it"
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

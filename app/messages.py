@@ -1,7 +1,7 @@
 """The messages that pass through: bytes in, a typed value or a RejectMessage out.
 
-Formats: a report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*), a price or an
-order (TICKER_UPDATES_*). Each is a JSON envelope `{"data": ..., "timestamp": ..., "sender": ...}`.
+A report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*), a price or an order
+(TICKER_UPDATES_*): their forms are in `forms`, and for other programs in `docs/asyncapi.yaml`.
 """
 
 import math
@@ -15,15 +15,25 @@ import msgspec
 from app.amounts import to_millionths
 from app.channels import AGGREGATE
 from app.errors import RejectMessage
+from app.forms import (
+    LONGEST_SENDER,
+    SYMBOL,
+    PerformanceEnvelope,
+    PriceData,
+    ReportData,
+    ReportEnvelope,
+    UpdateEnvelope,
+)
+from app.memo import Memo
 
 LARGEST_MESSAGE = 64 * 1024
 """Bytes; a report has about 250."""
 
+DEEPEST = 32
+"""Levels that a tree in Firebase may have."""
+
 AHEAD_LIMIT = timedelta(minutes=5)
 BEHIND_LIMIT = timedelta(days=7)
-
-SENDER = "profit_bridge"
-"""What this program's own messages name as their sender."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -32,9 +42,10 @@ DAY = 86_400_000_000
 _MICROSECOND = timedelta(microseconds=1)
 _AHEAD = AHEAD_LIMIT // _MICROSECOND
 _BEHIND = BEHIND_LIMIT // _MICROSECOND
-# Printable, and nothing that JSON would have to escape.
-_SYMBOL = re.compile(r"[!#-\[\]-~]{1,32}")
-_LONGEST_SENDER = 128
+_FIRST, _LAST = (
+    (end.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max)
+)
+_SYMBOL = re.compile(SYMBOL)
 
 PERFORMANCE = "performance"
 """The key under which a symbol's performance is stored."""
@@ -42,7 +53,6 @@ PERFORMANCE = "performance"
 ReportKind = Literal["increment", "snapshot"]
 """What a report says: what one fill added, or the figure of the day so far."""
 
-Amount = int | float | str
 FIELDS = ("total", "unrealized", "realized", "converted")
 
 
@@ -70,53 +80,9 @@ class Update(NamedTuple):
     value: Any
 
 
-class _ReportData(msgspec.Struct, gc=False):
-    symbol: str
-    total: Amount
-    unrealized: Amount
-    realized: Amount
-    timestamp: str
-    converted: Amount = 0
-
-
-class _ReportEnvelope(msgspec.Struct, gc=False):
-    data: _ReportData
-    sender: str | None = None
-    journal: str | None = None
-
-
-class _PerformanceEnvelope(msgspec.Struct):
-    data: _ReportData
-
-
-class _PriceData(msgspec.Struct, tag_field="type", tag="price"):
-    symbol: str
-    price: Amount
-    timestamp: str
-    volume: Amount = 0
-
-
-class _Order(msgspec.Struct):
-    event: str
-    order: dict[str, Any]
-    price: Amount | None = None
-    qty: Amount | None = None
-    position_qty: Amount | None = None
-
-
-class _OrderData(msgspec.Struct, tag_field="type", tag="order"):
-    symbol: str
-    timestamp: str
-    order_data: _Order
-
-
-class _UpdateEnvelope(msgspec.Struct):
-    data: _PriceData | _OrderData
-
-
-_decode_report = msgspec.json.Decoder(_ReportEnvelope).decode
-_decode_performance = msgspec.json.Decoder(_PerformanceEnvelope).decode
-_decode_update = msgspec.json.Decoder(_UpdateEnvelope).decode
+_decode_report = msgspec.json.Decoder(ReportEnvelope).decode
+_decode_performance = msgspec.json.Decoder(PerformanceEnvelope).decode
+_decode_update = msgspec.json.Decoder(UpdateEnvelope).decode
 
 
 def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
@@ -137,10 +103,10 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     if now - at > _BEHIND:
         raise RejectMessage(f"timestamp is more than 7 days in the past: {data.timestamp}")
     sender = envelope.sender or ""
-    if len(sender) > _LONGEST_SENDER:
-        raise RejectMessage(f"sender is longer than {_LONGEST_SENDER} characters")
+    if len(sender) > LONGEST_SENDER:
+        raise RejectMessage(f"sender is longer than {LONGEST_SENDER} characters")
     report = (
-        reported_symbol(data.symbol),
+        _symbols[data.symbol],
         sender,
         at,
         to_millionths(data.total, "total"),
@@ -169,17 +135,27 @@ def read_update(message: bytes) -> Update:
         RejectMessage: it has the form of neither.
     """
     data = _decoded(_decode_update, message).data
-    symbol = reported_symbol(data.symbol)
+    symbol = _symbols[data.symbol]
     to_microseconds(data.timestamp)
-    if isinstance(data, _PriceData):
+    if isinstance(data, PriceData):
         to_millionths(data.price, "price")
         value = {"price": data.price, "volume": data.volume, "timestamp": data.timestamp}
         return Update(symbol, "price", value)
     order_id = data.order_data.order.get("id")
     if not isinstance(order_id, str | int) or isinstance(order_id, bool) or order_id == "":
         raise RejectMessage("the order has no id")
+    if _is_deeper(data.order_data.order, DEEPEST):
+        # Firebase would refuse it; and what can just be read can perhaps not be written again.
+        raise RejectMessage(f"the order is nested more than {DEEPEST} levels deep")
     value = msgspec.structs.asdict(data.order_data) | {"timestamp": data.timestamp}
     return Update(symbol, f"orders/{order_id}", value)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def performance_value(data: Any) -> dict[str, Any]:
@@ -189,12 +165,12 @@ def performance_value(data: Any) -> dict[str, Any]:
         RejectMessage: a field is missing or has the wrong type.
     """
     try:
-        return _performance(msgspec.convert({"symbol": ""} | dict(data), _ReportData))
+        return _performance(msgspec.convert({"symbol": ""} | dict(data), ReportData))
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise RejectMessage(f"not a performance: {error}") from None
 
 
-def _performance(data: _ReportData) -> dict[str, Any]:
+def _performance(data: ReportData) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name in FIELDS:
         amount = getattr(data, name)
@@ -223,20 +199,22 @@ def _decoded(decode: Any, message: bytes) -> Any:
         raise RejectMessage(f"not JSON: {error}") from None
 
 
-@lru_cache(maxsize=65_536)
 def stored_symbol(text: str) -> str:
     """The one spelling of a symbol, or of `aggregate`.
 
     Raises:
         RejectMessage: no symbol can look like that.
     """
-    symbol = text.strip().upper()
+    symbol = text.strip()
     if not _SYMBOL.fullmatch(symbol):
         raise RejectMessage(f"no symbol looks like this: {text[:40]!r}")
-    return AGGREGATE if symbol == AGGREGATE.upper() else symbol
+    capitals = symbol.upper()
+    if capitals == AGGREGATE.upper():
+        return AGGREGATE
+    # Where it can be the very same text: as key and value of `_symbols` it is in memory once then.
+    return symbol if capitals == symbol else capitals
 
 
-@lru_cache(maxsize=65_536)
 def reported_symbol(text: str) -> str:
     """The one spelling of a symbol that a bot may report for.
 
@@ -247,6 +225,9 @@ def reported_symbol(text: str) -> str:
     if symbol == AGGREGATE:
         raise RejectMessage(f"the symbol {text!r} is reserved for the account")
     return symbol
+
+
+_symbols = Memo(reported_symbol)
 
 
 def to_microseconds(timestamp: str) -> int:
@@ -261,14 +242,26 @@ def to_microseconds(timestamp: str) -> int:
             raise ValueError
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return (moment - EPOCH) // _MICROSECOND
+        at = (moment - EPOCH) // _MICROSECOND
+        # An offset may lead out of the calendar.
+        if not _FIRST <= at <= _LAST:
+            raise ValueError
+        return at
     except (ValueError, OverflowError):
         raise RejectMessage(
             f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
         ) from None
 
 
-@lru_cache(maxsize=1024)
+def time_in(record: Any) -> int | None:
+    """The `timestamp` of a record from elsewhere, as `to_microseconds`; None: it has no such."""
+    try:
+        return to_microseconds(record["timestamp"])
+    except (RejectMessage, LookupError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=16)  # the figures of a symbol and then of the account have the same time
 def to_text(at: int) -> str:
     """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
     second, microsecond = divmod(at, 1_000_000)

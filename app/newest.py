@@ -20,14 +20,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app import newest_scripts
-from app.channels import FAILED_STORES, KEY_PREFIX
+from app.channels import FAILED_STORES, KEY_PREFIX, OPEN_SLOTS
 from app.messages import Update
 from app.redis_client import connect, reaching
 
 LEASE_SECONDS = 15.0
 """How long a write may be under way. A request to Firebase ends well before, or fails."""
 
-_OPEN = KEY_PREFIX + "open"
 _REVISION = KEY_PREFIX + "revision"
 _SLOT_PREFIX = KEY_PREFIX + "newest:"
 
@@ -67,6 +66,10 @@ class Offer(NamedTuple):
 
 ANY = 0
 """The revision of an offer that only names a slot."""
+
+HIGHEST = 2**52
+"""The highest revision that an offer may have: time until 2112. Redis's scripts compare revisions
+as doubles, which far above are alike: what came later would pass for what is stored."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class NewestRegister:
         for update in updates:
             arguments += [_text(update), _tag(update)]
         with reaching(self._url):
-            keys = [_OPEN, _REVISION, *map(_slot, updates)]
+            keys = [OPEN_SLOTS, _REVISION, *map(_slot, updates)]
             revisions = [int(found) for found in self._announce(keys=keys, args=arguments)]
         offers = zip(updates, revisions, strict=True)
         return [Offer(update, revision) for update, revision in offers if revision]
@@ -128,21 +131,25 @@ class NewestRegister:
         Each is given out once in GRACE_SECONDS.
         """
         with reaching(self._url):
-            found = self._overdue(keys=[_OPEN], args=[limit, _ms(GRACE_SECONDS)])
+            found = self._overdue(keys=[OPEN_SLOTS], args=[limit, _ms(GRACE_SECONDS)])
         return [
             Offer(_update_of(slot.decode(), json.loads(value)), int(revision))
             for slot, revision, value in found
         ]
 
-    def offer(self, offers: Sequence[Offer], holder: str, *, resumed: bool) -> list[Answer]:
+    def offer(
+        self, offers: Sequence[Offer], holder: str, *, resumed: bool, by_time: bool = False
+    ) -> list[Answer]:
         """Offer values, and take the lease of each slot that has something to write.
 
         Args:
             offers: one per slot.
             holder: from `holder`.
             resumed: the task has offered these before; its value wins no tie.
+            by_time: the revisions are the values' own times; of one time, the later offered is the
+                newer, and it is written also if it is the same.
         """
-        limits = [_ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed)]
+        limits = [_ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed), int(by_time)]
         arguments: list[str | bytes | int] = [holder, *limits]
         for update, revision in offers:
             if revision == ANY:
@@ -197,8 +204,14 @@ class NewestRegister:
         if writes:
             doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0
             with reaching(self._url):
-                keys = [_OPEN, *(_slot(write.update) for write in writes)]
+                keys = [OPEN_SLOTS, *(_slot(write.update) for write in writes)]
                 self._let_go(keys=keys, args=[holder, what, _ms(seconds), doubt])
+
+    def is_newest(self, write: Write) -> bool:
+        """Whether its slot has nothing newer by now."""
+        with reaching(self._url):
+            found: Any = self._client.hget(_slot(write.update), "rev")
+        return int(found or 0) <= write.revision
 
     def next_revision(self) -> int:
         """A revision that none is above so far: what is read after it may be offered with it."""
@@ -223,7 +236,7 @@ class NewestRegister:
         if not updates:
             return []
         with reaching(self._url):
-            answers = script(keys=[_OPEN, *map(_slot, updates)], args=arguments)
+            answers = script(keys=[OPEN_SLOTS, *map(_slot, updates)], args=arguments)
         return [_answer(update, *found) for update, found in zip(updates, answers, strict=True)]
 
 

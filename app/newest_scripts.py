@@ -9,14 +9,19 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = KEYS[1]
 local function read(slot)
   local v = redis.call('HMGET', slot, 'rev', 'value', 'tag', 'stored', 'stored_tag',
-                       'holder', 'until', 'again', 'doubt')
+                       'holder', 'until', 'again', 'doubt', 'time')
   return {rev = v[1] or '0', value = v[2] or '', tag = v[3] or '', stored = v[4] or '0',
           stored_tag = v[5] or '', holder = v[6] or '', till = tonumber(v[7] or '0'),
-          again = v[8], doubt = tonumber(v[9] or '0')}
+          again = v[8], doubt = tonumber(v[9] or '0'), time = v[10] or v[1] or '0'}
 end
-local function set_newest(slot, s, rev, value, tag)
+local function set_newest(slot, s, rev, value, tag, time)
   redis.call('HSET', slot, 'rev', rev, 'value', value, 'tag', tag)
-  s.rev, s.value, s.tag = rev, value, tag
+  if time ~= rev then
+    redis.call('HSET', slot, 'time', time)
+  elseif s.time ~= s.rev then
+    redis.call('HDEL', slot, 'time')
+  end
+  s.rev, s.value, s.tag, s.time = rev, value, tag, time
 end
 local function is_done(s)
   return not s.again and (s.doubt == 0 or now < s.doubt)
@@ -55,7 +60,7 @@ for i = 3, #KEYS do
   local slot, s = KEYS[i], read(KEYS[i])
   -- A direct call may have brought a time that is ahead of ours.
   local rev = string.format('%d', math.max(next, tonumber(s.rev) + 1))
-  set_newest(slot, s, rev, ARGV[2 * i - 3], ARGV[2 * i - 2])
+  set_newest(slot, s, rev, ARGV[2 * i - 3], ARGV[2 * i - 2], rev)
   redis.call('EXPIRE', slot, ARGV[1])
   local held = s.till > now
   if not held and is_done(s) then
@@ -70,25 +75,26 @@ return answers
 """
 )
 
-# ARGV: holder, lease ms, keep s, resumed, then per slot: rev, value, tag
+# ARGV: holder, lease ms, keep s, resumed, whether the revisions are the values' own times, then per
+# slot: rev, value, tag
 OFFER = (
     _COMMON
     + """
 local holder, lease, keep, resumed = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
+local by_time = ARGV[5] == '1'
 local task = string.match(holder, '^(.*)/')
 local answers = {}
 for i = 2, #KEYS do
   local slot, s = KEYS[i], read(KEYS[i])
-  local rev, value, tag = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local rev, value, tag = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
   local offered, known = tonumber(rev), tonumber(s.rev)
-  if offered == known and value ~= s.value and not resumed then
-    rev = string.format('%d', known + 1)
-    offered = known + 1
+  local than = by_time and tonumber(s.time) or known
+  local again = offered == than and not resumed and (by_time or value ~= s.value)
+  if offered > than or again then
+    local next = string.format('%d', math.max(offered, known + 1))
+    set_newest(slot, s, next, value, tag, by_time and rev or next)
+    redis.call('EXPIRE', slot, keep)
   end
-  if offered > known then
-    set_newest(slot, s, rev, value, tag)
-  end
-  redis.call('EXPIRE', slot, keep)
   if s.till > now and s.holder ~= task .. '/' then
     local mine = string.match(s.holder, '^(.*)/') == task
     answers[i - 1] = {mine and 'mine' or 'held', tostring(s.till - now)}

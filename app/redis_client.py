@@ -17,6 +17,15 @@ CONNECT_TIMEOUT = 2.0
 
 HEALTH_CHECK_INTERVAL = 10
 
+_MENDS: dict[type[Exception], str] = {
+    redis.AuthenticationError: "correct the password in {variable}",
+    redis.exceptions.NoPermissionError: "name a user in {variable} that may do this",
+    redis.exceptions.ReadOnlyError: "name the primary in {variable}: this is a replica",
+    redis.exceptions.OutOfMemoryError: "raise its maxmemory: it is full",
+}
+
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
 # Retrying below us would send a PUBLISH or an XADD a second time without our knowing.
 _OPTIONS = {
     "socket_timeout": SOCKET_TIMEOUT,
@@ -46,10 +55,44 @@ def database_of(client: redis.Redis) -> int:
     return int(client.connection_pool.connection_kwargs.get("db") or 0)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether waiting does not help: the password, or the certificate, is not accepted."""
+    return isinstance(error, redis.AuthenticationError) or _UNTRUSTED in str(error)
+
+
+def mend_of(error: BaseException, variable: str = "REDIS_URL") -> str:
+    """What an operator does about a Redis that could not be reached.
+
+    Args:
+        error: that reaching it met.
+        variable: the setting that says where it is.
+    """
+    said = f"{error} {error.__context__}"
+    if _UNTRUSTED in said:
+        if "is not valid for" in said or "ismatch" in said:
+            return f"call it in {variable} by the name that its certificate is for"
+        return f"give the file of its CA: {variable}=rediss://...?ssl_ca_certs=FILE"
+    if "handshake" in said or "[SSL" in said:
+        return f"if it speaks no TLS there, begin {variable} with redis://"
+    if "closed by server" in said:
+        return f"if it speaks TLS there, begin {variable} with rediss://"
+    for kind, mend in _MENDS.items():
+        if isinstance(error, kind):
+            return mend.format(variable=variable)
+    return f"start it, or correct {variable}"
+
+
 @contextmanager
-def reaching(url: str) -> Iterator[None]:
-    """Turn every failure to reach or use the Redis at `url` into RetryLater."""
+def reaching(url: str, variable: str = "REDIS_URL") -> Iterator[None]:
+    """Turn every failure to reach or use the Redis at `url` into RetryLater.
+
+    Args:
+        url: where it is.
+        variable: the setting, or the option, that says so.
+    """
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise RetryLater(f"cannot use Redis at {masked(url)}: {error}") from None
+        said = f"{error}".rstrip(".")
+        mend = mend_of(error, variable)
+        raise RetryLater(f"cannot use Redis at {masked(url)}: {said}: {mend}") from None

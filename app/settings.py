@@ -7,32 +7,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from app.errors import WrongSetting
-from app.messages import ReportKind
+from app.errors import RejectMessage, WrongSetting
+from app.messages import ReportKind, stored_symbol
+from app.redis_url import checked as _redis_url
+from app.secret_files import SUFFIX, with_secret_files
+
+ADMIN = "admin"
+"""The FIREBASE_AUTH_UID of a bridge that no database rule is to be asked about."""
 
 DEFAULT_CREDENTIALS = Path("configs/adminsdk.json")
 EMULATOR_NAMESPACE = "profit-bridge"
+OFF = "off"
 
 
 def _text(value: str) -> str:
-    return value
-
-
-def _redis_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme == "unix" and parts.path:
-        return value
-    try:
-        usable = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not re.fullmatch(r"/?\d*", parts.path):
-        raise ValueError("must look like redis://host:6379/0")
     return value
 
 
@@ -46,8 +39,18 @@ def _database_url(value: str) -> str:
 
 
 def _host_and_port(value: str) -> str:
-    if not re.fullmatch(r"[^/\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", value):
+    found = re.fullmatch(r"(?:[^/\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", value)
+    if not found or not 0 < int(found.group(1)) <= 65_535:
         raise ValueError("must be host:port, without http://")
+    return value
+
+
+def _address_or_off(value: str) -> str:
+    if value.lower() == OFF:
+        return OFF
+    found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", value)
+    if not found or int(found.group(1)) > 65_535:
+        raise ValueError("must be host:port, or off")
     return value
 
 
@@ -56,6 +59,13 @@ def _node_path(value: str) -> str:
     if not all(re.fullmatch(r"[^.$#\[\]?%\x00-\x1f\x7f]+", segment) for segment in segments):
         raise ValueError("must be the path of a Firebase node, such as services")
     return "/".join(segments)
+
+
+def _uid(value: str) -> str:
+    # The Admin SDK puts it into a URL as it is.
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", value):
+        raise ValueError("must be letters, digits, - _ . and :, at most 128")
+    return value
 
 
 def _report_kind(value: str) -> str:
@@ -80,11 +90,13 @@ def _whole_number(smallest: int, largest: int) -> Callable[[str], int]:
 
 
 def _tickers(value: str) -> frozenset[str]:
-    return frozenset(_ticker(word) for word in re.split(r"[,\s]+", value) if word)
-
-
-def _ticker(word: str) -> str:
-    return "aggregate" if word.lower() == "aggregate" else word.upper()
+    try:
+        symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", value) if word)
+    except RejectMessage as error:
+        raise ValueError(f"{error}: must be symbols, such as SOFI, BRK.B and aggregate") from None
+    if not symbols:
+        raise ValueError("names no symbol: name one, or leave it out to store all")
+    return symbols
 
 
 def _log_level(value: str) -> str:
@@ -93,10 +105,22 @@ def _log_level(value: str) -> str:
     return value.upper()
 
 
-def _setting(name: str, default: Any, meaning: str, parse: Callable[[str], Any] = _text) -> Any:
-    return dataclasses.field(
-        default=default, metadata={"name": name, "meaning": meaning, "parse": parse}
-    )
+def _log_format(value: str) -> str:
+    if value not in {"text", "json"}:
+        raise ValueError("must be text or json")
+    return value
+
+
+def _setting(
+    name: str,
+    default: Any,
+    meaning: str,
+    parse: Callable[[str], Any] = _text,
+    *,
+    secret: bool = False,
+) -> Any:
+    metadata = {"name": name, "meaning": meaning, "parse": parse, "secret": secret}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -108,9 +132,14 @@ class Settings:
         "redis://localhost:6379/0",
         "the Redis that carries the channels, the journal and the newest values",
         _redis_url,
+        secret=True,
     )
     celery_broker_url: str = _setting(
-        "CELERY_BROKER_URL", None, "the Redis that carries the tasks (REDIS_URL)", _redis_url
+        "CELERY_BROKER_URL",
+        None,
+        "the Redis that carries the tasks (REDIS_URL)",
+        _redis_url,
+        secret=True,
     )
     firebase_database_url: str | None = _setting(
         "FIREBASE_DATABASE_URL", None, "the Realtime Database to write to", _database_url
@@ -129,6 +158,12 @@ class Settings:
     )
     firebase_root: str = _setting(
         "FIREBASE_ROOT", "services", "the node that holds the tickers", _node_path
+    )
+    firebase_auth_uid: str = _setting(
+        "FIREBASE_AUTH_UID",
+        "profit-bridge",
+        f"who writes, to the database rules; {ADMIN}: past all rules, as an administrator",
+        _uid,
     )
     firebase_timeout_seconds: int = _setting(
         "FIREBASE_TIMEOUT_SECONDS",
@@ -196,7 +231,16 @@ class Settings:
     tickers_file: Path | None = _setting(
         "TICKERS_FILE", None, "file with the symbols to store, one per line", Path
     )
+    metrics_address: str = _setting(
+        "METRICS_ADDRESS",
+        "127.0.0.1:9464",
+        "host:port on which bridge and subscriber show /metrics, /healthz and /readyz; or off",
+        _address_or_off,
+    )
     log_level: str = _setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", _log_level)
+    log_format: Literal["text", "json"] = _setting(
+        "LOG_FORMAT", "text", "text, or json: one JSON object in a line", _log_format
+    )
 
     def stores(self, symbol: str) -> bool:
         """Whether `symbol` (or `aggregate`) is to be stored in Firebase."""
@@ -243,8 +287,21 @@ class Settings:
         return path
 
 
+_NAMES = [field.metadata["name"] for field in dataclasses.fields(Settings)]
+_SECRETS = [
+    field.metadata["name"] for field in dataclasses.fields(Settings) if field.metadata["secret"]
+]
+
+
+def variables() -> list[str]:
+    """Every variable that is read, with those that name the file of a secret."""
+    return _NAMES + [name + SUFFIX for name in _SECRETS]
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment, and what it leaves out from `.env`.
+
+    A secret may be given as a file: `REDIS_URL_FILE` in place of `REDIS_URL`.
 
     Raises:
         WrongSetting: a setting that is given cannot be used. What a command needs and was not
@@ -252,6 +309,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     if environment is None:
         environment = _environment()
+    environment = with_secret_files(environment, _SECRETS)
     given: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         name, text = field.metadata["name"], environment.get(field.metadata["name"], "").strip()
@@ -259,7 +317,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             try:
                 given[field.name] = field.metadata["parse"](text)
             except ValueError as error:
-                raise WrongSetting(f"{name}={masked(text)}: {error}") from None
+                # What is in a file may be nothing but the secret.
+                path = environment.get(name + SUFFIX) if field.metadata["secret"] else None
+                shown = f"{name}{SUFFIX}={path}" if path else f"{name}={masked(text)}"
+                raise WrongSetting(f"{shown}: {error}") from None
     given.setdefault("celery_broker_url", given.get("redis_url", Settings.redis_url))
     if "tickers_file" in given:
         given["tickers"] = given.get("tickers", frozenset()) | _read_tickers(given["tickers_file"])
@@ -274,7 +335,7 @@ def _environment() -> dict[str, str]:
     try:
         from_file = dotenv_values(".env")
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongSetting(f".env cannot be read: {error}") from None
+        raise WrongSetting(f".env cannot be read: {error}: correct it") from None
     return {name: text for name, text in from_file.items() if text is not None} | dict(os.environ)
 
 
@@ -289,9 +350,11 @@ def _read_tickers(path: Path) -> frozenset[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise WrongSetting(f"TICKERS_FILE={path} cannot be read: {reason}") from None
-    words = (line.partition("#")[0].strip() for line in lines)
-    return frozenset(_ticker(word) for word in words if word)
+        raise WrongSetting(f"TICKERS_FILE={path} cannot be read: {reason}: correct it") from None
+    try:
+        return _tickers(" ".join(line.partition("#")[0] for line in lines))
+    except ValueError as error:
+        raise WrongSetting(f"TICKERS_FILE={path}: {error}") from None
 
 
 def masked(text: str) -> str:

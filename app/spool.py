@@ -226,7 +226,7 @@ class _File:
         """Delete the file, or if lines of it are damaged leave it to a person."""
         try:
             if self._is_damaged:
-                log.warning("spool_damaged file=%s.damaged", self.path)
+                log.warning("spool_damaged file=%s", f"{self.path}.damaged")
                 self.path.rename(f"{self.path}.damaged")
             else:
                 self.path.unlink()

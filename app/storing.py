@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.errors import GiveUp, OutcomeUnknown, RetryLater
+from app.errors import GiveUp, OutcomeUnknown, Outdated, RetryLater
 from app.messages import Update
 from app.newest import NewestRegister, Offer, Standing, Write
 
@@ -58,6 +58,7 @@ def store_newest(
     firebase: Firebase,
     task: str,
     resumed: bool = False,
+    by_time: bool = False,
     pause: Callable[[], float] | None = None,
 ) -> Stored:
     """Offer values, and write what is newest in the slots that nobody else writes.
@@ -68,6 +69,7 @@ def store_newest(
         firebase: where it is written.
         task: the same for every execution of one task.
         resumed: this is a later execution of a task that has offered these values before.
+        by_time: the revisions are no more than the values' own times.
         pause: seconds after which the task is going to be executed again if Firebase cannot be
             reached; its slots are kept for it. None: it is not, and the slots are let go.
 
@@ -75,7 +77,7 @@ def store_newest(
         Unfinished: something is left to write; with `pause`, execute the task again.
     """
     holder = register.holder(task)
-    answers = register.offer(offers, holder, resumed=resumed)
+    answers = register.offer(offers, holder, resumed=resumed, by_time=by_time)
     writes = [answer.write for answer in answers if answer.write is not None]
     stored = Stored(
         current=sum(
@@ -118,6 +120,10 @@ def _write(
         firebase.store_many(updates)
     except GiveUp as error:
         if len(writes) == 1:
+            if isinstance(error, Outdated) and not register.is_newest(writes[0]):
+                # Somebody has stored a newer one since we took this one on.
+                stored.current += 1
+                return [], writes
             register.keep_failed(updates[0], str(error), datetime.now(UTC).isoformat())
             stored.refused.append((updates[0], error))
             return [], writes

@@ -11,8 +11,9 @@ from typing import Any
 import redis
 
 from app.errors import StopProgram
+from app.redis_client import is_refusal, mend_of
 from app.settings import masked
-from app.wire import Wire
+from app.wire import Answers, Wire
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ PATIENCE_AT_START = 3.0
 MOST_UNREAD = 32 * 1024 * 1024
 """Bytes that are read ahead of who handles them; then it is for Redis to keep what comes."""
 
+_MESSAGES = (b"message", b"pmessage")
+_CONFIRMATIONS = (b"subscribe", b"psubscribe")
 _SUBSCRIBED_WITHIN = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _LOOK_AGAIN = 0.01
@@ -40,8 +43,10 @@ Received = tuple[bytes, bytes]
 class Subscriber:
     """Subscribes to channels and patterns, and does so again after every outage.
 
-    A thread reads what comes, and does nothing else: Redis cuts off a subscriber that is behind by
-    32 MB, so neither a slow disk nor a burst may keep it from reading.
+    A thread takes in the bytes that come, and does nothing else: Redis cuts off a subscriber that
+    is behind by 32 MB, so neither a slow disk nor a burst may keep it from that. They become
+    messages when these are asked for: who waits in line as bytes takes half of the memory, and what
+    was just read is quick to handle.
 
     A socket that neither answers nor closes is noticed by a PING of our own: the PING of redis-py
     is only sent, its answer is not missed.
@@ -57,14 +62,20 @@ class Subscriber:
         self._channels = list(channels)
         self._patterns = list(patterns)
         self._wire: Wire | None = None
-        self._inbox: SimpleQueue[tuple[list[Received], int]] = SimpleQueue()
+        self._inbox: SimpleQueue[tuple[Wire, bytes]] = SimpleQueue()
         self._bytes_put = self._bytes_taken = 0
         self._heard = self._pinged = 0.0
+        self._refusal: tuple[Wire, redis.RedisError] | None = None
         self._pause = _FIRST_PAUSE
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
         self.subscriptions = 0
         """How often it has subscribed: more than before means that messages may be missing."""
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether it listens, as far as it knows."""
+        return self._wire is not None
 
     def start(self) -> None:
         """Subscribe for the first time, and begin to read.
@@ -78,10 +89,9 @@ class Subscriber:
                 self._subscribe()
                 break
             except (redis.RedisError, OSError) as error:
-                if isinstance(error, redis.AuthenticationError) or time.monotonic() >= give_up_at:
+                if is_refusal(error) or time.monotonic() >= give_up_at:
                     raise StopProgram(
-                        f"cannot reach Redis at {masked(self._url)}: {error}: "
-                        "start it, or correct REDIS_URL"
+                        f"cannot reach Redis at {masked(self._url)}: {error}: {mend_of(error)}"
                     ) from None
                 time.sleep(_FIRST_PAUSE)
         self._thread.start()
@@ -94,17 +104,18 @@ class Subscriber:
             timeout: seconds to wait for the first.
 
         Returns:
-            The messages in order; none after `timeout`, or while Redis is away.
+            The messages in order; none after `timeout`, while Redis is away, or where what came
+            is not a whole message yet.
         """
         batch: list[Received] = []
         try:
-            messages, size = self._inbox.get(timeout=timeout)
+            wire, received = self._inbox.get(timeout=timeout)
             while True:
-                self._bytes_taken += size
-                batch += messages
+                self._bytes_taken += len(received)
+                batch += self._messages(wire, received)
                 if len(batch) >= limit:
                     break
-                messages, size = self._inbox.get_nowait()
+                wire, received = self._inbox.get_nowait()
         except Empty:
             pass
         return batch
@@ -124,31 +135,37 @@ class Subscriber:
                 if self._wire is None:
                     self._subscribe()
                 self._read()
-            except (redis.RedisError, OSError) as error:
+            except (redis.RedisError, OSError, ValueError) as error:
+                # ValueError: TLS, where `close` came in the middle of a receive.
                 self._lost(error)
 
     def _read(self) -> None:
         assert self._wire is not None  # noqa: S101 - for the type checker
+        if self._refusal is not None and self._refusal[0] is self._wire:
+            raise self._refusal[1]
         try:
-            answers, size = self._wire.receive(_TICK)
+            self._put(self._wire, self._wire.receive(_TICK))
         except TimeoutError:
             self._check_alive()
             return
         self._heard = time.monotonic()
-        self._put(answers, size)
         while self._bytes_put - self._bytes_taken > MOST_UNREAD and not self._closing.is_set():
             time.sleep(_LOOK_AGAIN)
 
-    def _put(self, answers: Sequence[Any], size: int) -> None:
-        for answer in answers:
-            if isinstance(answer, redis.RedisError):
-                raise answer
-        messages = [
-            (answer[-2], answer[-1]) for answer in answers if answer[0] in {b"message", b"pmessage"}
-        ]
-        if messages:
-            self._bytes_put += size
-            self._inbox.put((messages, size))
+    def _put(self, wire: Wire, received: bytes) -> None:
+        self._bytes_put += len(received)
+        self._inbox.put((wire, received))
+
+    def _messages(self, wire: Wire, received: bytes) -> list[Received]:
+        """The messages that are whole with these bytes."""
+        messages = []
+        for answer in wire.read(received):
+            if type(answer) is not list or not answer:
+                # For the thread that waits for more: closed under it, TLS would raise anything.
+                self._refusal = wire, _refusal_in(answer)
+            elif answer[0] in _MESSAGES:
+                messages.append((answer[-2], answer[-1]))
+        return messages
 
     def _check_alive(self) -> None:
         assert self._wire is not None  # noqa: S101 - for the type checker
@@ -167,11 +184,16 @@ class Subscriber:
                 if names:
                     wire.send(wire.pack(command, *names))
             awaited = len(self._channels) + len(self._patterns)
+            # Read here only to be counted: what comes on one channel before the next is confirmed
+            # is for whoever asks for messages.
+            confirmed = Answers()
             while awaited > 0:
-                answers, size = wire.receive(_SUBSCRIBED_WITHIN)
-                # What comes on one channel before the next is confirmed is kept.
-                self._put(answers, size)
-                awaited -= sum(answer[0] in {b"subscribe", b"psubscribe"} for answer in answers)
+                received = wire.receive(_SUBSCRIBED_WITHIN)
+                for answer in confirmed.read(received):
+                    if type(answer) is not list or not answer:
+                        raise _refusal_in(answer)
+                    awaited -= answer[0] in _CONFIRMATIONS
+                self._put(wire, received)
         except BaseException:
             wire.close()
             raise
@@ -190,3 +212,10 @@ class Subscriber:
             self._wire = None
         self._closing.wait(self._pause * random.uniform(0.5, 1))  # noqa: S311
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+def _refusal_in(answer: Any) -> redis.RedisError:
+    """The error in an answer that is none to a subscription."""
+    if isinstance(answer, redis.RedisError):
+        return answer
+    return redis.InvalidResponse(f"it says {answer!r:.80}")

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
+from app.changed_slots import Slot
 from app.channels import TICKER_PERFORMANCE, TICKER_UPDATES
 from app.errors import RejectMessage
-from app.handover import Slot
 from app.messages import read_performance, read_update
 from app.subscriber import Received
 

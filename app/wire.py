@@ -12,7 +12,37 @@ import redis
 
 from app.redis_client import SOCKET_TIMEOUT, bare_connection
 
-_AT_ONCE = 256 * 1024
+_AT_ONCE = 64 * 1024
+"""Bytes: some hundreds of reports, which stay in a processor's cache until they are handled."""
+
+
+class Answers:
+    """The bytes of one connection, read."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(
+            protocolError=redis.InvalidResponse, replyError=redis.ResponseError
+        )
+
+    def read(self, received: bytes) -> list[Any]:
+        """Every answer or message that is whole with these bytes.
+
+        Args:
+            received: in the order in which it was received.
+
+        Returns:
+            They, with a redis.RedisError in the place of an error, or of what is not Redis: that is
+            the last then.
+        """
+        self._reader.feed(received)
+        found: list[Any] = []
+        try:
+            # False: there is no whole answer; Redis itself has no false here.
+            while (answer := self._reader.gets()) is not False:
+                found.append(answer)
+        except redis.InvalidResponse as error:
+            found.append(error)
+        return found
 
 
 class Wire:
@@ -27,10 +57,7 @@ class Wire:
         self._connection = bare_connection(url)
         self._connection.connect()
         self._socket: Any = self._connection._sock
-        self._buffer = bytearray(_AT_ONCE)
-        self._reader = hiredis.Reader(
-            protocolError=redis.InvalidResponse, replyError=redis.ResponseError
-        )
+        self._answers = Answers()
 
     def send(self, commands: bytes) -> None:
         """Send commands that are packed already.
@@ -45,30 +72,26 @@ class Wire:
         """One command as it goes over the wire."""
         return b"".join(self._connection.pack_command(*words))
 
-    def receive(self, timeout: float) -> tuple[list[Any], int]:
-        """Wait for bytes, and read every answer or message that is whole by now.
+    def receive(self, timeout: float) -> bytes:
+        """Wait for bytes; those that are there by now, for `read`.
 
         Args:
             timeout: seconds.
 
-        Returns:
-            What was read, an error as an exception in its place; and how many bytes came.
-
         Raises:
             TimeoutError: nothing came.
             OSError: the connection is gone.
-            redis.RedisError: what came is not Redis.
+            redis.RedisError: Redis closed it.
         """
         self._socket.settimeout(timeout)
-        count = self._socket.recv_into(self._buffer)
-        if not count:
+        received: bytes = self._socket.recv(_AT_ONCE)
+        if not received:
             raise redis.ConnectionError("it closed the connection")
-        self._reader.feed(self._buffer, 0, count)  # type: ignore[arg-type]
-        found = []
-        # False is what the reader says when there is no whole answer; Redis has no false here.
-        while (answer := self._reader.gets()) is not False:
-            found.append(answer)
-        return found, count
+        return received
+
+    def read(self, received: bytes) -> list[Any]:
+        """As `Answers.read`, for the bytes of this connection; also when it is closed."""
+        return self._answers.read(received)
 
     def answers(self, count: int) -> list[Any]:
         """The answers to `count` commands.
@@ -79,7 +102,7 @@ class Wire:
         """
         found: list[Any] = []
         while len(found) < count:
-            found += self.receive(SOCKET_TIMEOUT)[0]
+            found += self.read(self.receive(SOCKET_TIMEOUT))
         for answer in found:
             if isinstance(answer, redis.RedisError):
                 raise answer

@@ -4,18 +4,16 @@ python -m app.dev.bots [--tickers SOFI BRK.B ...] [--rate FILLS_PER_SECOND]
 """
 
 import argparse
+import itertools
 import logging
-import math
 import random
 import signal
 import sys
 import time
-import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-from app.channels import PROFIT_REPORT, updates_channel
+from app.dev.bot import SENDER, Bot, Message, Ticker
 from app.errors import RetryLater, StopProgram
 from app.publisher import RedisPublisher
 
@@ -36,141 +34,67 @@ FIRST_PRICES = {
 RATE = 8.0
 """Fills per second of all bots together."""
 
-SENDER = "scale_t"
+SENDERS = (SENDER, "grid_bot", "swing_4h", "mean_rev")
+"""What bots call themselves; those that trade the same ticker have different names."""
 
-ORDERS = 500
-"""After so many the ids of a bot's orders come round again, or a night would fill the memory."""
-
-_MOST_LOTS = 8
-_LOT_WORTH = 1_500.0
 _RETRY_PAUSE = 0.5
+_CATCH_UP = 1.0
 
 
-class Lot(NamedTuple):
-    """What one buy left: `saved` is what it cost less than planned, in all."""
+def make_bots(symbols: Sequence[str], chance: random.Random, count: int = 0) -> list[Bot]:
+    """Bots for each symbol in turn, `count` in all, or one each; who share one see one price."""
+    tickers = [
+        Ticker(symbol, FIRST_PRICES.get(symbol) or round(chance.uniform(5, 300), 2), chance)
+        for symbol in symbols
+    ]
+    bots = []
+    for number in range(count or len(tickers)):
+        turn, place = divmod(number, len(tickers))
+        again, name = divmod(turn, len(SENDERS))
+        sender = SENDERS[name] + (f"_{again + 1}" if again else "")
+        bots.append(Bot(tickers[place], chance, sender))
+    return bots
 
-    quantity: float
-    plan: float
-    saved: float
 
-
-class Message(NamedTuple):
-    """What a bot publishes, but for the envelope."""
-
-    channel: str
-    data: dict[str, Any]
-
-
-class Bot:
-    """Scales in and out of one ticker.
-
-    A buy below the plan's price makes unrealized profit. A sale turns the unrealized profit of its
-    lot into converted, and what it brings above the plan is realized; the total is the sum of the
-    three. Amounts are floats with all their noise, as the real bots send them.
+def trade(
+    bots: Sequence[Bot],
+    moments: Iterable[float],
+    publisher: RedisPublisher,
+    chance: random.Random,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Let the bots trade: one fill at each of `moments`; Redis may come and go.
 
     Args:
-        ticker: what it trades.
-        price: that the ticker starts at.
-        chance: where its luck comes from.
+        bots: who trade.
+        moments: when, in seconds from now, in order. Who is late catches up a second at the most.
+        publisher: to publish with.
+        chance: which bot it is.
+        pause: called with seconds to wait.
+
+    Yields:
+        Every report that was published: its sender and its data.
     """
-
-    def __init__(self, ticker: str, price: float, chance: random.Random) -> None:
-        self.ticker = ticker
-        self.price = price
-        self._chance = chance
-        self._lots: list[Lot] = []
-        self._fills = 0
-        self._at = datetime.fromtimestamp(0, UTC)
-
-    def quote(self) -> Message:
-        """The next price."""
-        step = math.exp(self._chance.gauss(0, 0.002))
-        self.price = max(0.01, round(self.price * step, 2))
-        volume = self._chance.randrange(100, 5_000)
-        return self._update("price", price=self.price, volume=volume)
-
-    def fill(self) -> list[Message]:
-        """Buy or sell one lot at the price: the order, and the report of what it made."""
-        sells = bool(self._lots) and self.price > self._lots[-1].plan
-        if sells or len(self._lots) == _MOST_LOTS:
-            lot = self._lots.pop()
-            side, converted = "sell", lot.saved
-            unrealized = -converted
-            realized = (self.price - lot.plan) * lot.quantity
-        else:
-            plan = round(self.price * (1 + self._chance.uniform(0, 0.004)), 2)
-            quantity = max(1.0, round(_LOT_WORTH / self.price)) if self.price < 5_000 else 0.01
-            lot = Lot(quantity, plan, (plan - self.price) * quantity)
-            self._lots.append(lot)
-            side, converted = "buy", 0.0
-            unrealized, realized = lot.saved, 0.0
-        order = self._order(side, lot.quantity)
-        amounts = {
-            "total": unrealized + realized + converted,
-            "unrealized": unrealized,
-            "realized": realized,
-            "converted": converted,
-        }
-        report = {"symbol": self.ticker, **amounts, "timestamp": self._now()}
-        return [order, Message(PROFIT_REPORT, report)]
-
-    def _order(self, side: str, quantity: float) -> Message:
-        self._fills += 1
-        order = {
-            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.ticker}/{self._fills % ORDERS}")),
-            "symbol": self.ticker,
-            "side": side,
-            "type": "limit",
-            "qty": quantity,
-            "limit_price": self.price,
-            "status": "filled",
-        }
-        fill = {
-            "event": "fill",
-            "price": self.price,
-            "qty": quantity,
-            "position_qty": sum(lot.quantity for lot in self._lots),
-            "order": order,
-        }
-        return self._update("order", order_data=fill)
-
-    def _update(self, kind: str, **fields: Any) -> Message:
-        data = {"type": kind, "symbol": self.ticker, **fields, "timestamp": self._now()}
-        return Message(updates_channel(self.ticker), data)
-
-    def _now(self) -> str:
-        """The time, never the same twice: it is part of a report's identity."""
-        self._at = max(datetime.now(UTC), self._at + timedelta(microseconds=1))
-        return self._at.isoformat(timespec="microseconds")
-
-
-def make_bots(tickers: Sequence[str], chance: random.Random) -> list[Bot]:
-    """A bot for each ticker."""
-    return [
-        Bot(ticker, FIRST_PRICES.get(ticker) or round(chance.uniform(5, 300), 2), chance)
-        for ticker in tickers
-    ]
-
-
-def trade(bots: Sequence[Bot], rate: float, publisher: RedisPublisher) -> None:
-    """Let the bots trade for ever, `rate` fills per second in all; Redis may come and go."""
-    chance = random.Random()  # noqa: S311 - chance, not secrets
-    due = time.monotonic()
-    while True:
+    began = time.monotonic()
+    for moment in moments:
+        began = max(began, time.monotonic() - moment - _CATCH_UP)
+        pause(max(0.0, began + moment - time.monotonic()))
         bot, other = chance.choice(bots), chance.choice(bots)
-        for message in [other.quote(), bot.quote(), *bot.fill()]:
-            _publish(message, publisher)
-        due = max(due + 1 / rate, time.monotonic() - 1)
-        time.sleep(max(0.0, due - time.monotonic()))
+        messages = [other.ticker.quote(), bot.ticker.quote(), *bot.fill()]
+        for message in messages:
+            _publish(message, publisher, bot.sender, pause)
+        yield bot.sender, messages[-1].data
 
 
-def _publish(message: Message, publisher: RedisPublisher) -> None:
+def _publish(
+    message: Message, publisher: RedisPublisher, sender: str, pause: Callable[[float], None]
+) -> None:
     while True:
         try:
-            publisher.publish(message.channel, message.data, SENDER)
+            publisher.publish(message.channel, message.data, sender)
         except RetryLater as error:
             log.warning("not_published reason=%s", error)
-            time.sleep(_RETRY_PAUSE)
+            pause(_RETRY_PAUSE)
         else:
             return
 
@@ -196,7 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StopProgram as error:
         sys.stderr.write(f"bots: {error}\n")
         return error.exit_code
-    trade(make_bots(options.tickers, random.Random()), options.rate, publisher)  # noqa: S311
+    chance = random.Random()  # noqa: S311 - chance, not secrets
+    bots = make_bots(options.tickers, chance)
+    moments = (number / options.rate for number in itertools.count())
+    for _ in trade(bots, moments, publisher, chance):
+        pass
     return 0
 
 

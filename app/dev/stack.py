@@ -5,15 +5,15 @@ on loopback with its data in one temporary folder, and a live table of what they
 """
 
 import http.client
+import json
 import os
 import shlex
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import fields
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn
@@ -26,11 +26,16 @@ from app.channels import JOURNAL, PROFIT_REPORT
 from app.daily_file import path_of
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import start_redis
-from app.dev.table import Listener, Row, changed_lines, drawn
-from app.errors import StopProgram
+from app.dev.rtdb_rule_expressions import RuleError
+from app.dev.rtdb_rules import load_rules
+from app.errors import StopProgram, WrongUse
 from app.messages import day_of
 from app.redis_client import connect
-from app.settings import EMULATOR_NAMESPACE, Settings
+from app.settings import EMULATOR_NAMESPACE, Settings, variables
+from app.stop_signals import StopAsked, StopSignals
+from app.watching.table import changed_lines, drawn
+from app.watching.tickers import Row
+from app.watching.watcher import Watcher
 
 START_WITHIN = 60.0
 """Seconds that a program may take to be ready, on a busy machine."""
@@ -47,51 +52,43 @@ _LOG_TAIL = 15
 _WORKER_LISTENS = "_kombu.binding.celery.pidbox"
 """Redis key that a worker sets when it begins to take orders."""
 
+_PROJECT = Path(__file__).parents[2]
+
 _DIRECT = {"NO_PROXY": "*", "no_proxy": "*", "PYTHONUNBUFFERED": "1"}
 _FOREIGN = ("CELERY", "FLOWER_", "FIREBASE_", "GOOGLE_")
 
 
-class _StopAsked(Exception):
-    """Somebody pressed Ctrl-C, closed the terminal, or sent SIGTERM."""
-
-
-class _Signals:
-    """Notes a signal to stop, for whoever looks: nothing is torn apart in the middle."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
-            signal.signal(signal.SIGHUP, self._ask)
-
-    def _ask(self, *_: object) -> None:
-        self._asked = True
-
-    def look(self) -> None:
-        """Raise _StopAsked if a signal came."""
-        if self._asked:
-            raise _StopAsked
-
-
-def run(settings: Settings) -> int:
+def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None) -> int:
     """Run everything until Ctrl-C or SIGTERM; the exit code.
 
-    Of `settings` only `log_level` counts: nothing here may touch a real deployment.
+    Args:
+        settings: of them only `log_level` counts: nothing here may touch a real deployment.
+        as_json: print the addresses as one line of JSON, and all else as an error.
+        rules: a file of database rules to hold everybody to; without one all is open.
 
     Raises:
+        WrongUse: the rules cannot be used.
         StopProgram: a program did not start, or ended by itself.
     """
-    signals = _Signals()
-    console = Console(highlight=False)
+    if rules is not None:
+        try:
+            load_rules(rules)
+        except RuleError as error:
+            raise WrongUse(f"--rules: {error}") from None
+    console = Console(highlight=False, stderr=as_json)
     prefix = "profit-bridge-dev-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
-        stack = Stack(Path(folder), settings.log_level, console, signals.look)
+    with (
+        StopSignals() as signals,
+        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
+    ):
+        stack = Stack(Path(folder), settings.log_level, console, signals.look, rules)
         try:
             stack.start()
+            if as_json:
+                print(json.dumps(stack.addresses()), flush=True)  # noqa: T201 - its output
             stack.tell_where_things_are()
             stack.show_table()
-        except _StopAsked:
+        except StopAsked:
             with suppress(OSError):  # the terminal may be gone
                 console.print("stopping")
             return 0
@@ -107,16 +104,23 @@ class Stack:
         log_level: of the bridge.
         console: to tell about it.
         look: raises when it is time to stop; is called often.
+        rules: of the database.
     """
 
     def __init__(
-        self, folder: Path, log_level: str, console: Console, look: Callable[[], None]
+        self,
+        folder: Path,
+        log_level: str,
+        console: Console,
+        look: Callable[[], None],
+        rules: Path | None,
     ) -> None:
         self._folder = folder
         self._profits = folder / "profits"
         self._log_level = log_level
         self._console = console
         self._look = look
+        self._rules = rules
         self._stores: list[Process] = []
         self._programs: list[Process] = []
         self._environment: dict[str, str] = {}
@@ -151,6 +155,7 @@ class Stack:
         self._tell_ready(redis_server)
         port = free_port()
         self._firebase_host = f"127.0.0.1:{port}"
+        self._metrics_host = f"127.0.0.1:{free_port()}"
         self._environment = sealed_environment(
             os.environ,
             {
@@ -161,11 +166,14 @@ class Stack:
                 "PUBLISHER_SPOOL_PATH": str(self._folder / "publisher"),
                 "TMPDIR": str(self._folder),
                 "LOG_LEVEL": self._log_level,
+                "METRICS_ADDRESS": self._metrics_host,
             },
         )
-        at = ("--host", "127.0.0.1", "--port", str(port))
-        firebase = self._start(self._stores, "firebase", "-m", "app.dev.rtdb_server", *at)
-        self._wait(firebase, lambda: _answers(self._firebase_host, "/.json"))
+        options = ["--host", "127.0.0.1", "--port", str(port)]
+        if self._rules is not None:
+            options += ["--rules", str(self._rules.absolute())]
+        firebase = self._start(self._stores, "firebase", "-m", "app.dev.rtdb_server", *options)
+        self._wait(firebase, lambda: _answers(self._firebase_host, "/"))
 
     def _start(self, group: list[Process], name: str, *arguments: str) -> Process:
         self._look()
@@ -186,17 +194,24 @@ class Stack:
     def _tell_ready(self, process: Process) -> None:
         self._print(f"{process.name:<8} ready")
 
-    def tell_where_things_are(self) -> None:
-        """Print what a person or a program needs to get at all of it."""
-        query = f"ns={EMULATOR_NAMESPACE}&print=pretty"
-        daily = path_of(self._profits, day_of(time.time_ns() // 1000))
-        for name, place in {
+    def addresses(self) -> dict[str, str]:
+        """Where a person or a program gets at all of it, by name."""
+        owner = "auth=owner" if self._rules else ""
+        query = "&".join(filter(None, (f"ns={EMULATOR_NAMESPACE}", owner, "print=pretty")))
+        return {
+            "live page": f"http://{self._firebase_host}/{owner and '?' + owner}",
             "Flower": self._flower_url,
             "Firebase": f"http://{self._firebase_host}/{Settings.firebase_root}.json?{query}",
+            "front end": _how_a_front_end_connects(self._firebase_host, bool(self._rules)),
             "REDIS_URL": self._redis_url,
-            "daily JSON": str(daily),
+            "daily JSON": str(path_of(self._profits, day_of(time.time_ns() // 1000))),
+            "metrics": f"http://{self._metrics_host}/metrics",
             "logs": f"{self._folder}/*.log",
-        }.items():
+        }
+
+    def tell_where_things_are(self) -> None:
+        """Print the addresses, and how to report a fill."""
+        for name, place in self.addresses().items():
             self._print(f"{name:<10} {place}")
         self._print(f"\nTo report a fill of your own:\n{_command_to_report(self._redis_url)}\n")
         self._print("Ctrl-C stops all of it.\n")
@@ -211,15 +226,16 @@ class Stack:
         Raises:
             StopProgram: a program has ended by itself.
         """
-        listener = Listener(self._firebase_host, Settings.firebase_root, EMULATOR_NAMESPACE)
+        watcher = Watcher(Settings(firebase_database_emulator_host=self._firebase_host))
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             with Live(console=self._console, auto_refresh=False) as live:
                 while True:
-                    live.update(drawn(listener.rows()), refresh=True)
+                    table = drawn(watcher.rows(), datetime.now(UTC), width=self._console.width)
+                    live.update(table, refresh=True)
                     self._watch(_REDRAW)
         told: dict[str, Row] = {}
         while True:
-            for line in changed_lines(listener.rows(), told):
+            for line in changed_lines(watcher.rows(), told):
                 self._print(line)
             self._watch(_CALM)
 
@@ -250,7 +266,7 @@ def sealed_environment(inherited: Mapping[str, str], ours: Mapping[str, str]) ->
     A setting that is empty is at its default, whatever `.env` says about it.
     """
     kept = {name: text for name, text in inherited.items() if not name.startswith(_FOREIGN)}
-    defaults = {field.metadata["name"]: "" for field in fields(Settings)}
+    defaults = dict.fromkeys(variables(), "")
     return kept | defaults | _DIRECT | dict(ours)
 
 
@@ -275,11 +291,19 @@ def _answers(host: str, path: str) -> bool:
             return False
 
 
+def _how_a_front_end_connects(firebase_host: str, signs_in: bool) -> str:
+    """The call of the Firebase JavaScript SDK, and the database that the app has to name."""
+    host, _, port = firebase_host.partition(":")
+    url = f"http://{firebase_host}/?ns={EMULATOR_NAMESPACE}"
+    user = ', {mockUserToken: {sub: "me"}}' if signs_in else ""
+    return f'connectDatabaseEmulator(db, "{host}", {port}{user}), databaseURL: "{url}"'
+
+
 def _command_to_report(redis_url: str) -> str:
-    """A command for the project's folder that reports a fill of its own each time."""
+    """A command that reports a fill of its own each time, whatever folder it is pasted in."""
     code = (
         "from datetime import datetime as t, UTC; from app.publisher import RedisPublisher as P; "
         f"P('{redis_url}').publish('{PROFIT_REPORT}', {{'symbol': 'MINE', 'total': 12.5, "
         "'unrealized': 12.5, 'realized': 0, 'timestamp': t.now(UTC).isoformat()}, 'me')"
     )
-    return f'{shlex.quote(sys.executable)} -c "{code}"'
+    return f'PYTHONPATH={shlex.quote(str(_PROJECT))} {shlex.quote(sys.executable)} -c "{code}"'

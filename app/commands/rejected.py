@@ -1,99 +1,50 @@
-"""The messages that were not counted: read, mended, sent again or cleared by an operator.
+"""The messages that were not counted: read, mended, sent again or cleared by an operator."""
 
-What is kept for an operator is a list of its own kind each, with the same things to do: `Kept`.
-"""
-
+import argparse
 import base64
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from app.channels import updates_channel
-from app.errors import RejectMessage, StopProgram
+from app.commands.kept import Kept, act, add_actions, check
+from app.errors import RejectMessage, StopProgram, WrongUse
 from app.journal import append
-from app.ledger import Rejected
 from app.ledger_reader import delete_rejected, read_rejected
+from app.ledger_tables import Rejected
 from app.messages import read_update
 from app.redis_client import connect, reaching
 from app.settings import Settings
 
+_EPILOG = """mend a message and send it again:
+  python -m app rejected show --raw 7 > message.json
+  (edit message.json)
+  python -m app rejected resend --message message.json 7
 
-@dataclass(frozen=True)
-class Kept:
-    """A list of things that were kept for an operator, by id, and what can be done with one."""
-
-    entries: Mapping[Any, Any]
-    as_json: Callable[[Any], dict[str, Any]]
-    as_text: Callable[[Any], str]
-    resend: Callable[[Any], str]
-    """Raises RejectMessage: this one cannot be sent; it stays."""
-    clear: Callable[[Any], None]
+A report is sent through the journal, so it is counted even if the bridge is down now. What is still
+bad comes back to the list under a new id."""
 
 
-def act(arguments: Namespace, kept: Kept) -> int:
-    """Carry out one of list, show, resend and clear.
-
-    Returns:
-        The exit code: 0, or 1 if something that was asked for could not be done.
-
-    Raises:
-        StopProgram: what is to be shown is not there, or nothing can be done at all.
-        RetryLater: Redis or Firebase cannot be reached; what was done before it, was.
-    """
-    if arguments.action in {"resend", "clear"}:
-        return _each(arguments, kept)
-    if arguments.action == "show":
-        if arguments.id not in kept.entries:
-            raise StopProgram(f"there is no {arguments.id} in the list")
-        shown = kept.as_json(arguments.id)
-        print_json(shown) if arguments.json else print_lines(kept.as_text(arguments.id))
-    elif arguments.json:
-        print_json([kept.as_json(identity) for identity in kept.entries])
-    else:
-        print_lines(*map(kept.as_text, kept.entries))
-    return 0
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take an action on the list, and a mended message to resend."""
+    parser.epilog = _EPILOG
+    actions = add_actions(parser, int)
+    actions["show"].add_argument("--raw", action="store_true", help="only the message, as it is")
+    actions["resend"].add_argument(
+        "--message", metavar="FILE", help="send what is in FILE instead (-: standard input)"
+    )
 
 
-def _each(arguments: Namespace, kept: Kept) -> int:
-    """Resend or clear the given ones, or all, one by one; 1 if that failed for any of them."""
-    results = []
-    try:
-        for identity in dict.fromkeys(kept.entries if arguments.all else arguments.ids):
-            try:
-                done, said = True, _done(arguments.action, kept, identity)
-            except RejectMessage as error:
-                done, said = False, str(error)
-            results.append({"id": identity, "done": done, "said": said})
-            if not arguments.json:
-                print(f"{identity}  {said}", file=sys.stdout if done else sys.stderr)
-    finally:
-        if arguments.json:
-            print_json(results)
-    return 0 if all(result["done"] for result in results) else 1
-
-
-def _done(action: str, kept: Kept, identity: Any) -> str:
-    """Do it, and say what was done."""
-    if identity not in kept.entries:
-        raise RejectMessage("not in the list")
-    if action == "resend":
-        return kept.resend(identity)
-    kept.clear(identity)
-    return "cleared"
-
-
-def rejected(settings: Settings, arguments: Namespace) -> int:
+def run(settings: Settings, arguments: Namespace) -> int:
     """List, show, send again or clear the messages that were not counted."""
+    check(arguments)
     folder = settings.profit_base_path
     entries = read_rejected(folder)
-    given = getattr(arguments, "message", None)
-    mended = None if given is None else _read(given)
+    mended = _mended(arguments)
     client = connect(settings.redis_url)
 
     def resend(number: int) -> str:
@@ -116,6 +67,16 @@ def rejected(settings: Settings, arguments: Namespace) -> int:
             clear=lambda number: delete_rejected(folder, [number]),
         ),
     )
+
+
+def _mended(arguments: Namespace) -> bytes | None:
+    """The message that is to be sent in place of the one that was kept."""
+    path = getattr(arguments, "message", None)
+    if path is None:
+        return None
+    if len(arguments.ids) != 1:
+        raise WrongUse("resend --message: give the one ID that it is for")
+    return _read(path)
 
 
 def _send(client: redis.Redis, message: bytes, journal_length: int) -> None:
@@ -164,14 +125,3 @@ def _rejected_as_json(number: int, rejected: Rejected) -> dict[str, Any]:
 def _rejected_as_text(number: int, rejected: Rejected) -> str:
     message = rejected.message.decode(errors="backslashreplace")
     return f"{number}  {rejected.at}  {rejected.reason}\n    {message}"
-
-
-def print_lines(*lines: str) -> None:
-    """Print the output of a command."""
-    for line in lines:
-        print(line)  # noqa: T201 - this is its output
-
-
-def print_json(value: Any) -> None:
-    """Print the output of a command as JSON."""
-    print_lines(json.dumps(value, indent=2))

@@ -1,0 +1,1 @@
+"""Following what Firebase shows of the tickers, as the front end does."""
