@@ -1,8 +1,12 @@
 """Every Celery setting, with its reason. Read by the worker, Flower and whoever enqueues."""
 
+from app.redis_url import tls_of, without_tls_options
 from app.settings import process_settings
 
-broker_url = process_settings().celery_broker_url
+_given = process_settings().celery_broker_url
+broker_url = without_tls_options(_given)
+# For rediss://. Celery alone would verify nothing then, and Flower not even start.
+broker_use_ssl = tls_of(_given)
 
 # Without timeouts a half-open connection hangs worker and publisher for good.
 broker_transport_options = {

@@ -10,6 +10,8 @@ from celery.signals import celeryd_init
 from app.errors import StopProgram
 from app.firebase_client import credential_of
 from app.settings import process_settings
+from tasks import transport
+from tasks.logs import format_logs
 
 
 def _end_command(error: StopProgram) -> NoReturn:
@@ -18,13 +20,19 @@ def _end_command(error: StopProgram) -> NoReturn:
     raise SystemExit(error.exit_code) from None
 
 
+def _is_celery_command(program: Path) -> bool:
+    return program.name == "celery" or program.parts[-2:] == ("celery", "__main__.py")
+
+
 try:
     process_settings()
 except StopProgram as wrong:
-    if Path(sys.argv[0]).name != "celery":
+    if not _is_celery_command(Path(sys.argv[0])):
         raise
     _end_command(wrong)
 
+format_logs(process_settings())
+transport.use()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 

@@ -13,6 +13,10 @@ from app.settings import Settings, masked
 from tasks.celery_app import app
 from tasks.store import store_in_bulk, store_performance, store_ticker_data
 
+_KOMBUS_OWN = "__type__"
+"""What has a key of this name may reach a worker as another thing than JSON, or not at all. So it
+is left in the register, where the task finds it."""
+
 
 class CeleryQueue:
     """The queue of the Celery app. Not safe to share by threads."""
@@ -28,7 +32,7 @@ class CeleryQueue:
         Raises:
             RetryLater: the broker cannot be reached.
         """
-        with reaching(self._url):
+        with reaching(self._url, "CELERY_BROKER_URL"):
             return int(self._client.llen(self._name))
 
     def store(self, offers: Sequence[Offer]) -> None:
@@ -40,6 +44,8 @@ class CeleryQueue:
         for (symbol, key, value), revision in offers:
             if key == PERFORMANCE:
                 self._enqueue(store_performance, (symbol, value), revision=revision)
+            elif _KOMBUS_OWN in repr(value):
+                self._enqueue(store_in_bulk, ([(symbol, key)],))
             else:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
 

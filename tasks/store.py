@@ -12,8 +12,9 @@ from celery import Task
 
 from app.errors import GiveUp, RejectMessage, RetryLater
 from app.firebase_client import firebase_of_this_process, node_path
+from app.freshness import FreshnessRecord, MeasuredFirebase
 from app.messages import PERFORMANCE, Update, performance_value, stored_symbol, to_microseconds
-from app.newest import ANY, NewestRegister, Offer
+from app.newest import ANY, HIGHEST, NewestRegister, Offer
 from app.settings import process_settings
 from app.storing import Stored, Unfinished, store_newest
 from tasks.celery_app import app
@@ -35,7 +36,8 @@ def store_performance(
         symbol: such as `SOFI`.
         data: `total`, `unrealized`, `realized`, `converted` and an ISO 8601 `timestamp`; other
             fields are left out.
-        revision: the higher one is the newer value; unless given, the time in `data` decides.
+        revision: the higher one is the newer value; unless given, the time in `data` decides, and
+            of the same time the last call.
 
     Returns:
         What was done, for people.
@@ -44,11 +46,7 @@ def store_performance(
         RetryLater: called directly, and Firebase or Redis cannot be reached. A worker retries.
         GiveUp: the data is no performance, or Firebase refuses it for good.
     """
-    try:
-        value = performance_value(data)
-    except RejectMessage as error:
-        raise _given_up(self, Update(symbol, PERFORMANCE, data), error) from None
-    return _store_value(self, symbol, PERFORMANCE, value, revision)
+    return _store_value(self, symbol, PERFORMANCE, data, revision)
 
 
 @app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_ticker_data")
@@ -62,7 +60,7 @@ def store_ticker_data(
         symbol: such as `SOFI`.
         key: the node of the symbol: a name, or a name and an id (`orders/4711`). The fields of a
             `price` are merged into the symbol's own node.
-        value: any JSON value.
+        value: any JSON value; a `performance` as for `store_performance`.
         revision: the higher one is the newer value; unless given, the `timestamp` in the value
             decides, and without one the time of the call.
 
@@ -71,7 +69,7 @@ def store_ticker_data(
 
     Raises:
         RetryLater: called directly, and Firebase or Redis cannot be reached. A worker retries.
-        GiveUp: Firebase refuses the value for good.
+        GiveUp: it is no symbol or no performance, or Firebase refuses the value for good.
     """
     return _store_value(self, symbol, key, value, revision)
 
@@ -104,25 +102,36 @@ def _register() -> NewestRegister:
     return NewestRegister(process_settings().redis_url)
 
 
+@functools.cache
+def _freshness() -> FreshnessRecord:
+    return FreshnessRecord(process_settings().redis_url)
+
+
 def _store_value(task: Task, text: str, key: str, value: Any, revision: int | None) -> str:
     try:
         symbol = stored_symbol(text)
+        if key == PERFORMANCE:
+            value = performance_value(value)
     except RejectMessage as error:
         raise _given_up(task, Update(text, key, value), error) from None
-    return _store(task, [Offer(Update(symbol, key, value), revision or _time_of(value))])
+    known = min(revision or _time_of(value), HIGHEST)
+    offer = Offer(Update(symbol, key, value), known)
+    return _store(task, [offer], by_time=not revision)
 
 
-def _store(task: Task, offers: Sequence[Offer]) -> str:
+def _store(task: Task, offers: Sequence[Offer], *, by_time: bool = False) -> str:
     request = task.request
     runs_in_worker = _runs_in_worker(task)
     settings = process_settings()
+    firebase = MeasuredFirebase(firebase_of_this_process(settings))
     try:
         stored = store_newest(
             offers,
             register=_register(),
-            firebase=firebase_of_this_process(settings),
+            firebase=firebase,
             task=request.id or uuid.uuid4().hex,
             resumed=bool(request.retries or (request.delivery_info or {}).get("redelivered")),
+            by_time=by_time,
             pause=functools.partial(pause_before, request.retries) if runs_in_worker else None,
         )
     except RetryLater as error:
@@ -130,6 +139,8 @@ def _store(task: Task, offers: Sequence[Offer]) -> str:
             raise
         pause = error.pause if isinstance(error, Unfinished) else pause_before(request.retries)
         raise task.retry(exc=error, countdown=pause) from None
+    finally:
+        _freshness().note(firebase.samples)
     if stored.refused:
         raise GiveUp("; ".join(f"{_path(update)}: {error}" for update, error in stored.refused))
     return _said(stored)
