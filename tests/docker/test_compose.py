@@ -41,7 +41,7 @@ class Stack:
             "COMPOSE_PROFILES=local\n"
             "FIREBASE_DATABASE_EMULATOR_HOST=firebase-local:9000\n"
             f"PROFIT_BRIDGE_IMAGE={IMAGE}\n"
-            "REDIS_PORT=0\nFLOWER_PORT=0\nFIREBASE_LOCAL_PORT=0\n"
+            "REDIS_PORT=0\nFLOWER_PORT=0\nFIREBASE_LOCAL_PORT=0\nMETRICS_PORT=0\n"
         )
 
     def compose(self, *arguments: str, env_file: Path | None = None) -> str:
@@ -181,10 +181,18 @@ def test_flower_lets_nobody_change_anything(stack: Stack) -> None:
     assert answer.status_code == 403
 
 
+def test_commands_that_need_ledger_and_firebase_have_a_container_of_their_own(stack: Stack) -> None:
+    operator = ("run", "--rm", "-T", "operator")
+    found = json.loads(stack.compose(*operator, "audit", "--json", "--within", "60"))
+    assert not found["differences"]
+    looked_at = json.loads(stack.compose(*operator, "doctor", "--json"))
+    assert not [one for one in looked_at if one["status"] == "skipped"], looked_at
+
+
 def test_every_published_port_is_on_loopback_only(stack: Stack) -> None:
     published = stack.published()
 
-    assert published.keys() == {"redis", "flower", "firebase-local"}
+    assert published.keys() == {"redis", "bridge", "flower", "firebase-local"}
     assert {address for ports in published.values() for address, _ in ports} == {"127.0.0.1"}
 
 
@@ -223,6 +231,61 @@ def test_the_workers_health_check_fails_where_no_worker_is_at_work(stack: Stack)
 
     assert worker.exec_run(check).exit_code == 0
     assert bridge.exec_run(check).exit_code == 1
+
+
+def test_the_metrics_of_the_bridge_are_on_loopback(stack: Stack) -> None:
+    url = f"http://127.0.0.1:{stack.port('bridge')}/metrics"
+
+    assert "profit_bridge_ready 1.0" in requests.get(url, timeout=10).text
+
+
+def test_a_redis_that_stands_still_turns_the_bridge_red_with_the_reason(stack: Stack) -> None:
+    stack.compose("pause", "redis")
+    try:
+        eventually(lambda: stack.health()["bridge"] == "unhealthy", "an unhealthy bridge")
+        checks = stack.containers()["bridge"].attrs["State"]["Health"]["Log"]
+        assert "redis" in checks[-1]["Output"]
+        assert stack.redis_password not in json.dumps(checks)
+    finally:
+        stack.compose("unpause", "redis")
+    eventually(lambda: is_healthy(stack), "healthy containers")
+
+
+def test_a_worker_that_stands_still_turns_red_and_green_again(stack: Stack) -> None:
+    signal_worker(stack, "STOP")
+    try:
+        eventually(lambda: stack.health()["worker"] == "unhealthy", "an unhealthy worker")
+    finally:
+        signal_worker(stack, "CONT")
+    eventually(lambda: is_healthy(stack), "healthy containers")
+
+
+def test_a_killed_worker_is_started_again_and_stores_again(
+    stack: Stack, firebase: LocalFirebase
+) -> None:
+    signal_worker(stack, "KILL")
+
+    def is_back() -> bool:
+        worker = stack.containers()["worker"]
+        return worker.attrs["RestartCount"] == 1 and stack.health()["worker"] == "healthy"
+
+    eventually(is_back, "a worker that is back")
+    data = performance(1.5, datetime.now(UTC))
+    report = json.dumps({"data": {"symbol": "AFTER", **data}, "sender": "test_compose"})
+    stack.compose("exec", "-T", "redis", "redis-cli", "PUBLISH", "PROFIT_REPORT", report)
+    eventually(lambda: firebase.performance("AFTER") == data, "the report in Firebase")
+
+
+def signal_worker(stack: Stack, name: str) -> None:
+    """Send a signal to the worker's main process: the one child of the container's first."""
+    send = (
+        "import os, signal; from pathlib import Path; "
+        "main = int(Path('/proc/1/task/1/children').read_text().split()[0]); "
+        f"os.kill(main, signal.SIG{name})"
+    )
+    done = stack.containers()["worker"].exec_run(["python", "-c", send])
+    # 137: the container ended so soon that who sent the signal was killed with it.
+    assert done.exit_code in ({0, 137} if name == "KILL" else {0}), done.output
 
 
 def test_compose_names_the_password_that_is_missing(stack: Stack, tmp_path: Path) -> None:
