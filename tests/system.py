@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,34 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-class Firebase:
-    """The local database in a process of its own, and what it holds."""
+def run_here(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one of our commands to its end in this process, where no second is lost to imports.
 
-    def __init__(self, folder: Path) -> None:
-        port = free_port()
-        self.host = f"127.0.0.1:{port}"
+    What a person sees of it, and what it does, are the same.
+    """
+    out, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    process_settings.cache_clear()
+    with (
+        mock.patch.dict(os.environ, environment, clear=True),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        try:
+            code = main(list(words))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    process_settings.cache_clear()
+    out.flush()
+    said = out.buffer.getvalue().decode()
+    return subprocess.CompletedProcess(words, code, said, errors.getvalue())
+
+
+class Firebase:
+    """The local database in a process of its own, and what it holds; asked as its owner."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.host = f"127.0.0.1:{self.port}"
         self.process = Process(
             "firebase",
             [
@@ -82,12 +104,14 @@ class Firebase:
                 "--host",
                 "127.0.0.1",
                 "--port",
-                str(port),
+                str(self.port),
+                *options,
             ],
             folder / "firebase.log",
             {**os.environ, "PYTHONPATH": str(ROOT)},
         )
         self._http = requests.Session()
+        self._http.headers["Authorization"] = "Bearer owner"
         wait(self._answers, PATIENCE, "answer from the local Firebase", [self.process])
 
     def get(self, path: str = "services") -> Any:
@@ -99,9 +123,13 @@ class Firebase:
         url = f"http://{self.host}/{path}.json"
         self._http.put(url, data=json.dumps(value), timeout=10).raise_for_status()
 
-    def faults(self, *faults: Mapping[str, Any]) -> None:
+    def patch(self, path: str, values: Mapping[str, Any]) -> None:
+        url = f"http://{self.host}/{path}.json"
+        self._http.patch(url, data=json.dumps(values), timeout=10).raise_for_status()
+
+    def faults(self, *faults: Mapping[str, Any], close_streams: bool = False) -> None:
         """Meet requests with these faults from now on; with none, heal."""
-        order = {"faults": list(faults)}
+        order = {"faults": list(faults), "clear": ["streams"] if close_streams else []}
         answer = self._http.post(f"http://{self.host}/.control", json=order, timeout=10)
         assert answer.ok, answer.text
 
@@ -117,6 +145,11 @@ class Firebase:
         """Requests that a fault keeps waiting."""
         state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
         return int(state["delayed"])
+
+    def refusals(self) -> int:
+        """How many requests the rules have refused."""
+        state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
+        return int(state["statuses"].get("401", 0))
 
     def write_requests(self) -> int:
         """How many requests to write have come since the start."""
@@ -139,14 +172,14 @@ class Firebase:
 class System:
     """The processes of one test. Starts Redis and Firebase; bridge and workers when asked to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *firebase_options: str) -> None:
         self.folder = folder
         self.base = folder / "profits"
         self.processes: list[Process] = []
         self._started = 0
         self.redis_server: RedisServer = start_redis(folder)
         self.processes.append(self.redis_server)
-        self.firebase = Firebase(folder)
+        self.firebase = Firebase(folder, *firebase_options)
         self.processes.append(self.firebase.process)
         self.redis: redis.Redis = redis.Redis.from_url(self.redis_server.url)
         self.environment = {
@@ -155,6 +188,8 @@ class System:
             "REDIS_URL": self.redis_server.url,
             "FIREBASE_DATABASE_EMULATOR_HOST": self.firebase.host,
             "PROFIT_BASE_PATH": str(self.base),
+            # Many bridges run at once; a test that looks at one has it choose a port.
+            "METRICS_ADDRESS": "off",
         }
 
     def restart_redis(self) -> None:
@@ -208,25 +243,8 @@ class System:
         return run(*command, **self.environment | environment)
 
     def command(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one of our commands to its end in this process, where no second is lost to imports.
-
-        What a person sees of it, and what it does, are the same.
-        """
-        out, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
-        process_settings.cache_clear()
-        with (
-            mock.patch.dict(os.environ, self.environment | environment, clear=True),
-            redirect_stdout(out),
-            redirect_stderr(errors),
-        ):
-            try:
-                code = main(list(words))
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        process_settings.cache_clear()
-        out.flush()
-        said = out.buffer.getvalue().decode()
-        return subprocess.CompletedProcess(words, code, said, errors.getvalue())
+        """Run one of our commands to its end, as `run_here` does."""
+        return run_here(self.environment | environment, *words)
 
     def publish(self, message: str | bytes, channel: str = "PROFIT_REPORT") -> int:
         """PUBLISH as redis-cli does; how many listened."""
@@ -252,13 +270,18 @@ class System:
             return {}
         return found
 
+    def total(self, symbol: str = "aggregate", day: int | None = None) -> float:
+        """The total of a symbol in the daily file; 0 until it is there."""
+        found: float = self.daily_file(day).get(symbol, {}).get("total", 0)
+        return found
+
     def rejected(self) -> list[str]:
         return self.command("rejected").stdout.splitlines()
 
     @contextmanager
-    def listening(self) -> Iterator["Listener"]:
-        """Hear everything on TICKER_PERFORMANCE_* meanwhile."""
-        listener = Listener(self.redis_server.url)
+    def listening(self, *patterns: str) -> Iterator["Listener"]:
+        """Hear everything on TICKER_PERFORMANCE_*, or on other channels, meanwhile."""
+        listener = Listener(self.redis_server.url, *patterns)
         try:
             yield listener
         finally:
@@ -266,12 +289,12 @@ class System:
 
 
 class Listener:
-    """What came on TICKER_PERFORMANCE_*, in order."""
+    """What came on TICKER_PERFORMANCE_*, or on other channels, in order."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *patterns: str) -> None:
         self._client: redis.Redis = redis.Redis.from_url(url)
         self._pubsub = self._client.pubsub()
-        self._pubsub.psubscribe("TICKER_PERFORMANCE_*")
+        self._pubsub.psubscribe(*patterns or ("TICKER_PERFORMANCE_*",))
         self._pubsub.get_message(timeout=5)
         self.heard: list[tuple[str, dict[str, Any]]] = []
 
@@ -300,3 +323,10 @@ def wait_until(holds: Callable[[], bool], what: str, within: float = PATIENCE) -
 def midnight(day: int) -> datetime:
     """The beginning of a UTC day, counted from 1970-01-01."""
     return datetime.fromtimestamp(day * DAY / 1_000_000, UTC)
+
+
+def fill(filler: Path) -> None:
+    """Take all the room there is."""
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 65_536)

@@ -40,14 +40,14 @@ def bridge(system: System) -> Process:
     system.start_worker()
     for symbol, total in (("SOFI", 28.76), ("HOOD", 1), ("AMD", -2.5), ("SOFI", 0.014)):
         system.report(symbol, total)
-    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 28.77, "the file")
+    wait_until(lambda: system.total("SOFI") == 28.77, "the file")
     wait_until(lambda: at_rest(system), "Firebase equal to the file")
     return bridge
 
 
 def stop(bridge: Process) -> None:
     bridge.signal(signal.SIGTERM)
-    assert bridge.wait(5) == 0
+    assert bridge.wait(PATIENCE) == 0
 
 
 def change_file(system: System) -> dict[str, Any]:
@@ -194,9 +194,9 @@ def test_a_worker_that_is_away_is_told(system: System, bridge: Process) -> None:
     for process in system.processes:
         if process.log.name.startswith("worker"):
             process.signal(signal.SIGKILL)
-            process.wait(5)
+            process.wait(PATIENCE)
     system.report("SOFI", 1)
-    wait_until(lambda: system.daily_file()["SOFI"]["total"] == 29.77, "the file")
+    wait_until(lambda: system.total("SOFI") == 29.77, "the file")
     done = audit(system, *AT_ONCE)
     assert done.returncode == 1
     assert "Firebase  SOFI  total: ledger 29.77, there 28.77" in done.stdout
@@ -217,9 +217,7 @@ def test_an_adopted_opening_audits_clean(system: System, kind: str) -> None:
     system.report("SOFI", 1.01)
     system.report("HOOD", 2)
     account = {"increment": 843.88, "snapshot": 823.88}[kind]
-    wait_until(
-        lambda: system.daily_file().get("aggregate", {}).get("total") == account, "both reports"
-    )
+    wait_until(lambda: system.total() == account, "both reports")
     done = audit(system, *PATIENT)
     assert done.returncode == 0, done.stdout
 
@@ -257,7 +255,7 @@ def test_a_bridge_drops_old_reports_while_it_counts_and_says_so_of_their_day(
         return audit(system, "--day", day, *AT_ONCE).stderr
 
     wait_until(lambda: "no longer kept (LEDGER_DAYS_KEPT)" in told(), "a day of the past")
-    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 1, "the report of now")
+    wait_until(lambda: system.total("SOFI") == 1, "the report of now")
 
 
 def test_symbols_that_are_not_stored_are_not_missed_in_firebase(system: System) -> None:

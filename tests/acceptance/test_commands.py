@@ -1,15 +1,26 @@
 """What a person sees who gets a setting wrong."""
 
+import importlib
+import json
 import os
+import re
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from app.__main__ import _SERVICES, main
+from app.commands import COMMANDS, Command
 from app.dev.processes import free_port
-from tests.system import System, run
+from app.ledger import Ledger
+from app.ledger_tables import FILE_NAME
+from app.messages import ProfitReport, day_of, to_text
+from tests.system import PATIENCE, ROOT, System, run, run_here, wait_until
 
-CELERY = (str(Path(sys.executable).with_name("celery")), "-A", "tasks")
+CELERY_WORDS = ("celery", "-A", "tasks")
+CELERY = (str(Path(sys.executable).with_name("celery")), *CELERY_WORDS[1:])
 
 
 def assert_one_line(text: str, *words: str) -> None:
@@ -27,8 +38,11 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "flower"])
-def test_celery_commands_refuse_a_wrong_setting_in_the_same_way(command: str) -> None:
-    done = run(*CELERY, command, PROFIT_DECIMALS="two")
+@pytest.mark.parametrize("celery", [CELERY, ("-m", *CELERY_WORDS)], ids=["celery", "-m celery"])
+def test_celery_commands_refuse_a_wrong_setting_in_the_same_way(
+    celery: tuple[str, ...], command: str
+) -> None:
+    done = run(*celery, command, PROFIT_DECIMALS="two")
     assert done.returncode == 2
     assert_one_line(done.stderr, "PROFIT_DECIMALS=two", "whole number from 0 to 6")
 
@@ -76,8 +90,66 @@ def test_a_wrong_password_is_one_line_at_once(system: System) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line() -> None:
     done = run("-m", "app", "bridge", PROFIT_BASE_PATH=os.devnull)
+    assert done.returncode == 2
+    assert_one_line(done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written", "correct it")
+
+
+def test_another_kind_of_report_on_the_same_day_is_refused_before_anything_is_connected(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    at = time.time_ns() // 1000
+    ledger.open_day(day_of(at), "increment")
+    report = ProfitReport("SOFI", "scale_t", at, 1, 1, 0, 0)
+    ledger.record([(report, b"{}")], [], "0-0", to_text(at))
+    ledger.close()
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    setting = {"REDIS_URL": url, "PROFIT_BASE_PATH": str(tmp_path)}
+    done = run("-m", "app", "bridge", **setting, PROFIT_REPORT_KIND="snapshot")
+    assert done.returncode == 2
+    assert_one_line(done.stderr, "PROFIT_REPORT_KIND=snapshot", "after midnight UTC")
+
+
+def test_a_damaged_ledger_ends_the_bridge_with_one_line_that_says_where_to_look(
+    system: System,
+) -> None:
+    bridge = system.start_bridge()
+    system.report("SOFI", 1)
+    wait_until(lambda: "SOFI" in system.daily_file(), "the report in the daily file")
+    bridge.end()
+    ledger = system.base / FILE_NAME
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    done = system.run("-m", "app", "bridge")
     assert done.returncode == 1
-    assert_one_line(done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written")
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert_one_line(said, str(system.base), "cannot be", "python -m app doctor")
+
+
+@pytest.mark.parametrize("words", [("explain", "SOFI"), ("audit",), ("rejected",)])
+def test_a_command_that_finds_no_ledger_says_where_one_is(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run_here({"PROFIT_BASE_PATH": str(tmp_path)}, *words)
+    assert done.returncode == 1
+    assert_one_line(done.stderr, f"there is no ledger {tmp_path}", "correct PROFIT_BASE_PATH")
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        (("explain", "SOFI", "--day", "2025-13-01"), "must be a day, YYYY-MM-DD, not 2025-13-01"),
+        (("explain", "SOFI", "--last", "few"), "must be a whole number above 0, not few"),
+        (("simulate", "--rate", "fast"), "must be above 0, not fast"),
+    ],
+)
+def test_an_option_that_cannot_be_read_says_what_it_takes(
+    words: tuple[str, ...], mend: str
+) -> None:
+    done = run_here({}, *words)
+    assert done.returncode == 2
+    assert_one_line(done.stderr, words[-2], mend)
 
 
 def test_the_configuration_is_shown_without_its_secrets() -> None:
@@ -87,7 +159,79 @@ def test_the_configuration_is_shown_without_its_secrets() -> None:
     assert "hush" not in done.stdout
 
 
-def test_help_lists_every_command() -> None:
+def test_help_is_a_table_of_contents() -> None:
     done = run("-m", "app", "--help")
-    for command in ("bridge", "subscriber", "dev", "rejected", "failed-stores", "show-config"):
-        assert command in done.stdout
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert f"\n{command.group}\n" in done.stdout
+        assert re.search(f"^  {command.name} +{re.escape(command.summary)}$", done.stdout, re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command_has_examples_and_exit_codes(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command.name, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert f"\n  python -m app {command.name}" in said or f" python -m app {command.name}\n" in said
+    assert "exit codes: 0 " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audti"], "there is no command audti (did you mean audit?)"),
+        (["audit", "--fxi"], "audit does not take --fxi (did you mean --fix?)"),
+        (["rejected", "show", "--rwa", "7"], "did you mean --raw?"),
+        (["show-config", "all"], "show-config does not take all"),
+        (["audit", "--day", "yesterday"], "--day: must be a day, YYYY-MM-DD, not yesterday"),
+    ],
+)
+def test_what_is_not_understood_is_one_line_that_names_the_nearest(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert_one_line(capsys.readouterr().err, said, "--help")
+
+
+def test_no_command_at_all_is_wrong_use_and_shows_them() -> None:
+    done = run("-m", "app")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "show-config" in done.stderr
+
+
+def test_rules_that_cannot_be_used_are_one_line_and_start_nothing() -> None:
+    refused = run("-m", "app", "dev", "--rules", "/nowhere/rules.json")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("profit bridge: --rules: /nowhere/rules.json cannot be read")
+    assert refused.stderr.count("\n") == 1
+    assert refused.stdout == ""
+
+
+def test_every_command_can_be_run() -> None:
+    for command in COMMANDS:
+        assert command.name in _SERVICES or importlib.import_module(command.module).run
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "show-config"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+            cwd=ROOT,
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_the_configuration_as_json_has_the_same() -> None:
+    done = run("-m", "app", "show-config", "--json", REDIS_URL="redis://:hush@localhost:6379/0")
+    assert json.loads(done.stdout)["REDIS_URL"] == "redis://:***@localhost:6379/0"

@@ -1,5 +1,6 @@
 """`python -m app dev` as a person runs it: a whole system with nothing but this checkout."""
 
+import json
 import os
 import re
 import signal
@@ -16,10 +17,9 @@ import requests
 from app.dev.processes import Process, last
 from app.dev.stack import sealed_environment
 from app.settings import Settings, load_settings
-from tests.system import ROOT, wait_until
+from tests.system import PATIENCE, ROOT, wait_until
 
 START_WITHIN = 60
-END_WITHIN = 5
 
 REAL = {
     "FIREBASE_DATABASE_URL": "https://real.firebaseio.com",
@@ -48,12 +48,12 @@ def processes_of(folder: Path) -> dict[int, str]:
 class Dev:
     """The running command, with its temporary folder below one of our own."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
         self.folder = folder / "tmp"
         self.folder.mkdir()
         self.process = Process(
             "dev",
-            [sys.executable, "-m", "app", "dev"],
+            [sys.executable, "-m", "app", "dev", *options],
             folder / "dev.log",
             {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder), **environment},
         )
@@ -91,9 +91,23 @@ class Dev:
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Iterator[Dev]:
+    yield from started(tmp_path)
+
+
+@pytest.fixture
+def dev_for_a_program(tmp_path: Path) -> Iterator[Dev]:
+    yield from started(tmp_path, "--json")
+
+
+@pytest.fixture
+def dev_with_rules(tmp_path: Path) -> Iterator[Dev]:
+    yield from started(tmp_path, "--rules", "database.rules.json")
+
+
+def started(folder: Path, *options: str) -> Iterator[Dev]:
     if not Path("/proc/self/environ").exists():
         pytest.skip("looks in /proc for what is left over")
-    dev = Dev(tmp_path, **REAL, PROFIT_BASE_PATH=str(tmp_path / "real"))
+    dev = Dev(folder, *options, **REAL, PROFIT_BASE_PATH=str(folder / "real"))
     try:
         yield dev
     finally:
@@ -126,11 +140,14 @@ def test_one_command_runs_the_whole_system_and_ctrl_c_leaves_nothing_behind(
     dev: Dev, tmp_path: Path
 ) -> None:
     command = dev.until(r"report a fill of your own:\n(.+)\n")
-    subprocess.run(command, shell=True, cwd=ROOT, check=True, timeout=START_WITHIN)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=START_WITHIN)
     dev.wait(lambda: moved(dev), "movement of the account and five tickers")
     assert dev.until(r"MINE +total (\S+)") == "12.50"
+    page = dev.until(r" ready\nlive page +(\S+)")
+    assert "<h1>" in requests.get(page, headers={"Accept": "text/html"}, timeout=10).text
     flower = dev.until(r"Flower +(\S+)")
     database = dev.until(r"Firebase +(\S+)")
+    assert dev.until(r'connectDatabaseEmulator\(db, "127.0.0.1", (\d+)\)') in database
     daily = Path(dev.until(r"daily JSON +(\S+)"))
 
     def stored() -> bool:
@@ -144,6 +161,8 @@ def test_one_command_runs_the_whole_system_and_ctrl_c_leaves_nothing_behind(
         *("total", "unrealized", "realized", "converted", "timestamp")
     }
     assert tree["BRK!2EB"]["orders"]
+    metrics = requests.get(dev.until(r"metrics +(\S+)"), timeout=10).text
+    assert "profit_bridge_ready 1.0" in metrics
     assert daily.is_relative_to(dev.folder)
     assert '"aggregate"' in daily.read_text()
     assert "\x1b" not in dev.output, "colours belong on a terminal"
@@ -151,14 +170,32 @@ def test_one_command_runs_the_whole_system_and_ctrl_c_leaves_nothing_behind(
 
     dev.process.signal(signal.SIGINT)
 
-    assert dev.process.wait(END_WITHIN) == 0, dev.output
+    assert dev.process.wait(PATIENCE) == 0, dev.output
     assert processes_of(dev.folder) == {}
     assert list(dev.folder.iterdir()) == []
     assert not (tmp_path / "real").exists()
     assert "Traceback" not in dev.output
 
 
-def test_a_program_that_dies_is_named_and_the_others_are_stopped(dev: Dev) -> None:
+def test_with_rules_the_figures_move_and_who_is_not_signed_in_sees_none(
+    dev_with_rules: Dev,
+) -> None:
+    dev = dev_with_rules
+    dev.wait(lambda: moved(dev), "movement of the account and five tickers")
+    database = dev.until(r"Firebase +(\S+)")
+    assert "aggregate" in requests.get(database, timeout=10).json()
+    signed_out = requests.get(database.replace("auth=owner&", ""), timeout=10)
+    assert (signed_out.status_code, signed_out.json()) == (401, {"error": "Permission denied"})
+    page = dev.until(r"live page +(\S+)")
+    history = page.replace("/?", "/.history.json?")
+    assert requests.get(history, timeout=10).json()
+    assert requests.get(history.partition("?")[0], timeout=10).status_code == 401
+
+
+def test_a_program_that_dies_is_named_and_the_others_are_stopped(dev_for_a_program: Dev) -> None:
+    dev = dev_for_a_program
+    addresses = json.loads(dev.until(r"(?m)^(\{.+\})$"))
+    assert requests.get(addresses["Firebase"], timeout=10).ok, "every address as one line of JSON"
     dev.until(r"(Ctrl-C stops all of it)")
     (bridge,) = (pid for pid, text in processes_of(dev.folder).items() if "app bridge" in text)
     os.kill(bridge, signal.SIGKILL)
@@ -171,7 +208,7 @@ def test_a_program_that_dies_is_named_and_the_others_are_stopped(dev: Dev) -> No
 def test_a_signal_during_the_start_stops_what_was_started(dev: Dev) -> None:
     dev.until(r"(redis +ready)")
     dev.process.signal(signal.SIGTERM)
-    assert dev.process.wait(END_WITHIN) == 0, dev.output
+    assert dev.process.wait(PATIENCE) == 0, dev.output
     assert processes_of(dev.folder) == {}
     assert list(dev.folder.iterdir()) == []
 
@@ -179,7 +216,11 @@ def test_a_signal_during_the_start_stops_what_was_started(dev: Dev) -> None:
 def test_no_setting_of_a_real_deployment_reaches_the_programs() -> None:
     ours = {"FIREBASE_DATABASE_EMULATOR_HOST": "127.0.0.1:9", "REDIS_URL": "redis://127.0.0.1:8/0"}
     sealed = sealed_environment({**REAL, "PATH": "/bin"}, ours)
-    from_env_file = {**REAL, "GOOGLE_APPLICATION_CREDENTIALS": "/real/key.json"}
+    from_env_file = {
+        **REAL,
+        "GOOGLE_APPLICATION_CREDENTIALS": "/real/key.json",
+        "REDIS_URL_FILE": "/real/redis_url",
+    }
     assert load_settings(from_env_file | sealed) == Settings(
         redis_url=ours["REDIS_URL"],
         celery_broker_url=ours["REDIS_URL"],

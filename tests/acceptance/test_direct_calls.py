@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from app.dev.processes import free_port
+from app.messages import PERFORMANCE, Update
+from app.newest import NewestRegister
 from tests.system import System, report
 
 
@@ -57,12 +59,50 @@ def test_the_general_form_takes_any_key(system: System) -> None:
     assert system.firebase.get("services/SOFI") == {"orders": {"7!2E1": {"event": "fill"}}}
 
 
+def test_a_performance_has_its_five_fields_in_the_general_form_too(system: System) -> None:
+    call(system, 'store_ticker_data("SOFI", "performance", {**data, "note": "mine"})')
+    stored = system.firebase.get("services/SOFI/performance")
+    assert set(stored) == {"total", "unrealized", "realized", "converted", "timestamp"}
+    _, errors = call(system, 'store_ticker_data("SOFI", "performance", {"total": 1})')
+    assert "not a performance" in errors.splitlines()[-1]
+    assert system.firebase.get("services/SOFI/performance") == stored
+
+
 def test_an_older_value_does_not_replace_a_newer_one(system: System) -> None:
     older = '{**data, "total": 1, "timestamp": "2025-05-15T13:32:56+00:00"}'
     call(system, 'store_performance("SOFI", data)')
     said, _ = call(system, f'store_performance("SOFI", {older})')
     assert "older" in said
     assert system.firebase.get("services/SOFI/performance/total") == 28.76
+
+
+def test_the_last_call_wins_of_any_number_with_the_same_timestamp(system: System) -> None:
+    calls = '[store_performance("SOFI", {**data, "total": n}) for n in range(1, 5)]'
+    said, _ = call(system, calls)
+    assert said.count("stored services/SOFI/performance") == 4
+    assert system.firebase.get("services/SOFI/performance/total") == 4
+
+
+def test_a_call_writes_also_what_is_stored_already_so_a_node_that_was_removed_is_back(
+    system: System,
+) -> None:
+    call(system, 'store_performance("SOFI", data)')
+    stored = system.firebase.get("services/SOFI/performance")
+    system.firebase.put("services/SOFI", None)
+    call(system, f'store_performance("SOFI", {stored})')
+    assert system.firebase.get("services/SOFI/performance") == stored
+
+
+def test_a_value_of_the_far_future_gives_way_to_the_next_of_the_bridge(system: System) -> None:
+    future = '{**data, "timestamp": "9999-12-31T23:59:59+00:00"}'
+    call(system, f'store_performance("SOFI", {future})')
+    said, _ = call(system, 'store_performance("SOFI", data)')
+    assert "older" in said
+    # As a bridge does: a value that it announced.
+    update = Update("SOFI", PERFORMANCE, report("SOFI", 30))
+    (offer,) = NewestRegister(system.redis_server.url).announce([update])
+    call(system, f'store_performance("SOFI", {{**data, "total": 30}}, revision={offer.revision})')
+    assert system.firebase.get("services/SOFI/performance/total") == 30
 
 
 @pytest.mark.parametrize("how", ["store_performance", "store_performance.apply"])

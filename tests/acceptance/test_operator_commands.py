@@ -10,7 +10,7 @@ import pytest
 
 from app.dev.processes import free_port
 from app.ledger_reader import delete_rejected, read_rejected
-from tests.system import System, envelope, now_text, report, wait_until
+from tests.system import PATIENCE, System, envelope, now_text, report, wait_until
 
 FAILED = "profit-bridge:failed-stores"
 
@@ -26,17 +26,13 @@ def listed(system: System, name: str = "rejected") -> list[dict[str, Any]]:
     return found
 
 
-def total(system: System, symbol: str) -> Any:
-    return system.daily_file().get(symbol, {}).get("total")
-
-
 def reject(system: System, *messages: str | bytes) -> None:
     """Have the bridge reject these messages, and count what came after them."""
     for message in messages:
         system.publish(message)
-    before = total(system, "MARK") or 0
+    before = system.total("MARK")
     system.report("MARK", 1)
-    wait_until(lambda: total(system, "MARK") == before + 1, "what came after the bad messages")
+    wait_until(lambda: system.total("MARK") == before + 1, "what came after the bad messages")
 
 
 def test_a_rejected_message_is_listed_and_shown_whole(system: System) -> None:
@@ -62,7 +58,7 @@ def test_a_mended_message_is_counted_once_also_by_a_bridge_that_was_down(system:
     reject(system, envelope(data))
     (bad,) = listed(system)
     bridge.signal(signal.SIGTERM)
-    assert bridge.wait(5) == 0
+    assert bridge.wait(PATIENCE) == 0
     mended = system.folder / "message.json"
     mended.write_text(envelope(data | {"total": 5, "unrealized": 5}))
     resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
@@ -76,8 +72,8 @@ def test_a_mended_message_is_counted_once_also_by_a_bridge_that_was_down(system:
     system.start_bridge()
     system.publish(mended.read_bytes())
     reject(system)
-    wait_until(lambda: total(system, "SOFI") == 5, "the mended report")
-    assert total(system, "aggregate") == 7
+    wait_until(lambda: system.total("SOFI") == 5, "the mended report")
+    assert system.total("aggregate") == 7
     assert listed(system) == []
 
 
@@ -118,7 +114,7 @@ def test_a_rejected_price_is_sent_to_its_own_channel(system: System) -> None:
     mended.write_text(envelope(price | {"price": 9}))
     resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
     bridge.signal(signal.SIGTERM)
-    assert bridge.wait(5) == 0
+    assert bridge.wait(PATIENCE) == 0
     done = command(system, *resend)
     assert done.returncode == 1
     assert "nobody listens" in done.stderr
@@ -170,7 +166,7 @@ def test_clearing_and_counting_at_once_disturb_neither(system: System) -> None:
     finally:
         done.set()
         trading.join()
-    wait_until(lambda: total(system, "SOFI") == sent, "every report counted")
+    wait_until(lambda: system.total("SOFI") == sent, "every report counted")
     assert cleared
     assert "locked" not in bridge.log.read_text()
     assert "not_counted" not in bridge.log.read_text()
@@ -188,7 +184,7 @@ def test_what_cannot_be_reached_is_one_line(system: System) -> None:
     bridge = system.start_bridge()
     reject(system, envelope(report("SOFI", "much")))
     bridge.signal(signal.SIGTERM)
-    assert bridge.wait(5) == 0
+    assert bridge.wait(PATIENCE) == 0
     away = f"redis://127.0.0.1:{free_port()}/0"
     for words in (("failed-stores",), ("failed-stores", "clear", "--all")):
         done = command(system, *words, REDIS_URL=away)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.daily_file import path_of
-from tests.system import System, envelope, midnight, now_text, report, today, wait_until
+from tests.system import PATIENCE, System, envelope, midnight, now_text, report, today, wait_until
 
 FIELDS = ("total", "unrealized", "realized", "converted", "timestamp")
 
@@ -60,6 +60,39 @@ def test_a_report_reaches_file_listeners_and_firebase_to_the_cent(system: System
         "aggregate": {"performance": figures["aggregate"]},
     }
     wait_until(lambda: system.firebase.get() == tree, "Firebase equal to what was reported")
+
+
+def test_every_report_of_a_burst_is_told_in_order_and_so_is_the_account(system: System) -> None:
+    """Several batches, of which each is sent while Redis is still at the one before."""
+    count = 3_500
+    system.start_bridge()
+    with system.listening() as listener:
+        pipeline = system.redis.pipeline(transaction=False)
+        for number in range(count):
+            message = envelope(report("SOFI" if number % 2 else "HOOD", 1, timestamp=now_text()))
+            pipeline.publish("PROFIT_REPORT", message)
+        pipeline.execute()
+        heard = listener.wait_for(2 * count)
+    told = [(body["data"]["symbol"], body["data"]["total"]) for _, body in heard]
+    expected = []
+    for number in range(count):
+        of_symbol = number // 2 + 1
+        expected += [("SOFI" if number % 2 else "HOOD", of_symbol), ("aggregate", number + 1)]
+    assert told == expected
+
+
+def test_an_order_is_stored_as_it_is_whatever_its_keys_mean_to_celery(system: System) -> None:
+    system.start_bridge()
+    system.start_worker()
+    order = {"id": "1", "x": {"__type__": "datetime", "__value__": "no date"}}
+    fill = {"event": "fill", "price": 12.5, "qty": 3, "position_qty": 7, "order": order}
+    ordered = {"type": "order", "symbol": "SOFI", "timestamp": now_text(), "order_data": fill}
+    system.publish(envelope(ordered), "TICKER_UPDATES_SOFI")
+
+    def stored() -> bool:
+        return bool(system.firebase.get("services/SOFI/orders/1/order") == order)
+
+    wait_until(stored, "the order")
 
 
 def test_price_and_order_land_beside_performance(system: System) -> None:
@@ -124,7 +157,7 @@ def test_a_repeated_report_counts_once_and_a_changed_one_is_a_conflict(system: S
         heard = listener.wait_for(4)
     assert [body["data"]["total"] for _, body in heard] == [10, 10, 20, 20]
     assert any("conflict" in line for line in system.rejected())
-    wait_until(lambda: system.daily_file()["SOFI"]["total"] == 20, "the sum")
+    wait_until(lambda: system.total("SOFI") == 20, "the sum")
 
 
 def test_bad_input_is_kept_with_its_reason_and_stops_nothing(system: System) -> None:
@@ -151,7 +184,7 @@ def test_bad_input_is_kept_with_its_reason_and_stops_nothing(system: System) -> 
     for reason, message in bad.items():
         place = next(n for n, line in enumerate(kept) if f"  {reason}" in line or reason in line)
         assert kept[place + 1].strip()[:60_000] == message[:60_000]
-    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 7, "the good report")
+    wait_until(lambda: system.total("SOFI") == 7, "the good report")
     assert bridge.exit_code is None
 
 
@@ -176,7 +209,7 @@ def test_the_day_of_adoption_is_continued_and_not_overwritten(system: System) ->
         record["timestamp"] = data["timestamp"]
     wait_until(lambda: system.daily_file() == expected, "sample and report")
     bridge.signal(signal.SIGTERM)
-    assert bridge.wait(5) == 0
+    assert bridge.wait(PATIENCE) == 0
     system.start_bridge()
     assert system.daily_file() == expected
 
@@ -193,7 +226,7 @@ def test_a_late_report_belongs_to_its_own_day(system: System) -> None:
         heard = listener.wait_for(5)
     shown = [(channel.rpartition("_")[2], body["data"]["total"]) for channel, body in heard]
     assert shown == [("SOFI", 1), ("AGGREGATE", 1), ("HOOD", 6), ("SOFI", 3), ("AGGREGATE", 3)]
-    wait_until(lambda: system.daily_file().get("SOFI", {}).get("total") == 3, "today")
+    wait_until(lambda: system.total("SOFI") == 3, "today")
     past = system.daily_file(today() - 1)
     assert {symbol: record["total"] for symbol, record in past.items()} == {
         "SOFI": 5, "HOOD": 6, "aggregate": 11,
@@ -263,4 +296,4 @@ def test_the_subscriber_stores_what_another_program_calculates(system: System) -
     wait_until(stored, "SOFI and the account")
     assert set(system.firebase.get()) == {"SOFI", "aggregate"}
     subscriber.signal(signal.SIGTERM)
-    assert subscriber.wait(5) == 0
+    assert subscriber.wait(PATIENCE) == 0

@@ -32,11 +32,6 @@ def performances(system: System) -> dict[str, Any]:
     return {s: node.get("performance") for s, node in (system.firebase.get() or {}).items()}
 
 
-def total_of(system: System, symbol: str) -> float:
-    total: float = system.daily_file().get(symbol, {}).get("total", 0.0)
-    return total
-
-
 def totals_written(system: System) -> dict[str, list[float]]:
     totals = defaultdict(list)
     for path, value in system.firebase.writes():
@@ -62,11 +57,11 @@ def test_two_workers_and_a_slow_firebase_never_step_back_and_end_equal_to_the_le
             pipeline.publish("PROFIT_REPORT", envelope(report(symbols[n % 8], gains[n])))
         pipeline.execute()
     # Before that Firebase may be equal to the file while the last reports are on their way.
-    wait_until(lambda: total_of(system, "aggregate") == sum(gains), "the file", within=120)
+    wait_until(lambda: system.total("aggregate") == sum(gains), "the file", within=120)
     wait_until(
         lambda: performances(system) == system.daily_file(), "Firebase like the file", within=120
     )
-    assert sum(total_of(system, symbol) for symbol in symbols) == sum(gains)
+    assert sum(system.total(symbol) for symbol in symbols) == sum(gains)
     for path, totals in totals_written(system).items():
         assert totals == sorted(totals), path
 
@@ -94,7 +89,7 @@ def test_firebase_failing_for_a_share_of_calls_ends_current(system: System) -> N
     )
     for n in range(200):
         system.report(f"S{n % 10}", 1)
-    wait_until(lambda: system.daily_file().get("aggregate", {}).get("total") == 200, "the file")
+    wait_until(lambda: system.total() == 200, "the file")
     wait_until(lambda: performances(system) == system.daily_file(), "Firebase", within=60)
 
 
@@ -107,7 +102,7 @@ def test_the_backlog_of_an_outage_is_bounded_by_symbols_and_gone_soon_after(
     symbols = 12
     for n in range(2000):
         system.publish(envelope(report(f"S{n % symbols}", 1)))
-    wait_until(lambda: system.daily_file().get("aggregate", {}).get("total") == 2000, "the file")
+    wait_until(lambda: system.total() == 2000, "the file")
     waiting = int(system.redis.llen("profit-bridge")) + int(system.redis.hlen("unacked"))
     assert waiting <= 3 * (symbols + 1)
     system.firebase.faults()
@@ -127,7 +122,7 @@ def test_a_small_budget_is_never_exceeded_and_every_symbol_ends_current(system: 
             system.report(f"S{n}", 1)
             # One by one, so that each could be a write of its own.
             listener.wait_for(2 * n + 2)
-    wait_until(lambda: system.daily_file().get("aggregate", {}).get("total") == 80, "the file")
+    wait_until(lambda: system.total() == 80, "the file")
     wait_until(lambda: performances(system) == system.daily_file(), "Firebase", within=90)
     # No more than the budget of the time, of the second before, and a write of each process.
     most = per_second * (time.monotonic() - begin + BURST_SECONDS) + 4

@@ -21,7 +21,8 @@ STEPS: dict[str, tuple[type, str]] = {
     "receive": (Subscriber, "receive"),
     "commit": (Ledger, "record"),
     "file": (DailyFiles, "_write_dirty"),
-    "publish": (Republisher, "publish"),
+    "send": (Republisher, "send"),
+    "publish": (Republisher, "confirm"),
     "hand-over": (Handover, "_hand_over"),
 }
 

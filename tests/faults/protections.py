@@ -80,7 +80,7 @@ PROTECTIONS = [
         "what was recorded and perhaps not told is told at the next start",
         tuple(
             _BRIDGE + f"test_killed_right_after_a_step[{step}]"
-            for step in ("commit", "file", "publish", "hand-over")
+            for step in ("commit", "file", "send", "publish", "hand-over")
         ),
         (
             Edit(
@@ -128,12 +128,12 @@ PROTECTIONS = [
             _REDIS + "test_paused_again_and_again_while_tasks_are_enqueued",
             _PUBLISHER + "test_a_bot_killed_between_sending_and_forgetting_doubles_nothing",
         ),
-        (Edit("app/ledger.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
+        (Edit("app/ledger_tables.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
     ),
     Protection(
         "a late report is not shown where there is a newer day",
         (_DISK + "test_late_across_midnight_and_unknown_past_days",),
-        (Edit("app/book.py", "if day >= self._newest_day.get(symbol, day):", "if True:"),),
+        (Edit("app/book.py", "is_last = day >= self._last", "is_last = True"),),
     ),
     Protection(
         "a report may come from a clock that is ahead of the bridge's",
@@ -351,6 +351,20 @@ PROTECTIONS = [
                 "app/newest.py",
                 "doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0",
                 "doubt = 0",
+            ),
+        ),
+    ),
+    Protection(
+        "the rules of the database refuse a performance that is older than the one there",
+        (
+            "tests/acceptance/test_database_rules.py::"
+            "test_a_write_that_lands_after_its_timeout_changes_nothing",
+        ),
+        (
+            Edit(
+                "database.rules.json",
+                "newData.child('timestamp').val() >= data.child('timestamp').val()",
+                "true",
             ),
         ),
     ),

@@ -13,11 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger import FILE_NAME
+from app.ledger_tables import FILE_NAME
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, settle
 from tests.faults.test_redis import trade_on
-from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
+from tests.system import (
+    PATIENCE,
+    System,
+    envelope,
+    fill,
+    midnight,
+    report,
+    today,
+    wait_until,
+)
 
 
 def test_repeated_and_reordered(system: System, record: Record) -> None:
@@ -71,25 +80,6 @@ def test_bridge_clock_set_back_and_ahead(system: System, record: Record, minutes
         trade_on(trading)
     verdict = settle(system, trading.sums, trading.sent, within=30)
     record("bridge's clock set back and ahead", 1, verdict)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of 24 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small disk is not allowed here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(filler: Path) -> None:
-    """Take all the room there is."""
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"x" * 65_536)
 
 
 def test_disk_full(system: System, record: Record, small_disk: Path) -> None:

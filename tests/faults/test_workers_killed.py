@@ -20,13 +20,20 @@ def test_children_killed_in_mid_write(system: System, record: Record) -> None:
     )
     system.start_bridge()
     worker = system.start_worker(concurrency=2)
+    children: list[int] = []
+
+    def has_children() -> bool:
+        # Kept: the next look may find none.
+        children[:] = children_of(worker)
+        return bool(children)
+
     with Trading(system) as trading:
         for _ in range(kills):
             before = trading.sent
             wait_until(lambda before=before: trading.sent > before + 20, "some trading")  # type: ignore[misc]
-            wait_until(lambda: bool(children_of(worker)), "children")
+            wait_until(has_children, "children")
             with suppress(ProcessLookupError):
-                os.kill(CHANCE.choice(children_of(worker)), signal.SIGKILL)
+                os.kill(CHANCE.choice(children), signal.SIGKILL)
     verdict = settle(system, trading.sums, trading.sent, within=60)
     assert worker.exit_code is None
     record("worker child killed in mid-write", kills, verdict)

@@ -7,11 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.audit import _Day
 from app.bookkeeper import Batch, Bookkeeper
 from app.daily_file import path_of
-from app.errors import RetryLater, StopProgram
+from app.errors import RetryLater, StopProgram, WrongSetting
 from app.ledger import Ledger
+from app.ledger_day import LedgerDay
 from app.ledger_reader import LedgerReader
 from app.messages import DAY, ProfitReport, to_text
 from app.settings import Settings
@@ -90,7 +90,7 @@ def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON)
     books.open(lambda: "9-0")
     reader = LedgerReader(tmp_path)
-    day = _Day(Settings(profit_base_path=tmp_path), TODAY, TODAY, reader)
+    day = LedgerDay(Settings(profit_base_path=tmp_path), TODAY, TODAY, reader)
     books.count(Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], from_before=True))
     day.catch_up()
     assert {symbol: record["total"] for symbol, record in day.records().items()} == {
@@ -135,9 +135,9 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
 def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON))
     ledger = Ledger(tmp_path)
-    with pytest.raises(StopProgram, match="PROFIT_REPORT_KIND=snapshot"):
-        Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).open(lambda: "0-0")
-    Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).open(lambda: "0-0")
+    with pytest.raises(WrongSetting, match="PROFIT_REPORT_KIND=snapshot"):
+        Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON).check_kind()
+    Bookkeeper(ledger, tmp_path, "snapshot", lambda: NOON + DAY).check_kind()
     ledger.close()
 
 
@@ -183,3 +183,39 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
     (_, account) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
     assert account.figures.total == 1_000_000
     ledger.close()
+
+
+def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path: Path) -> None:
+    now = NOON
+    ledger = Ledger(tmp_path)
+    books = Bookkeeper(ledger, tmp_path, "increment", lambda: now)
+    books.open(lambda: "0-0")
+
+    def newest_after(one: ProfitReport) -> dict[tuple[int, str], bool]:
+        changes = books.count(Batch("0-0", [(one, b"")]))
+        ledger.mark_published()
+        return {(change.day, change.symbol): change.is_newest for change in changes}
+
+    newest_after(report(NOON))
+    now = NOON + 9 * DAY
+    newest_after(report(now, "F"))
+    now = NOON
+    found = newest_after(report(NOON - DAY))
+    assert not found[TODAY - 1, "SOFI"]
+    # The file of a day that was forgotten is written from all of it again.
+    assert (TODAY, "SOFI") in found
+    ledger.close()
+
+
+@pytest.mark.parametrize("damaged", ["ledger", "daily file"])
+def test_what_cannot_be_read_at_the_start_is_one_line(tmp_path: Path, damaged: str) -> None:
+    if damaged == "ledger":
+        recorded(tmp_path, *(report(NOON + n) for n in range(1000)))
+        with (tmp_path / "ledger.sqlite3").open("r+b") as file:
+            whole = file.read()
+            file.seek(4096)
+            file.write(b"\xff" * (len(whole) - 4096))
+    else:
+        path_of(tmp_path, TODAY).mkdir(parents=True)
+    with pytest.raises(StopProgram, match="cannot be"):
+        begun_at(tmp_path, "0-0")

@@ -4,9 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from app.budget import BURST_SECONDS, LONGEST_WAIT, Budget
+from app.channels import KEY_PREFIX
 from app.errors import RetryLater
+from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024
 
@@ -49,3 +52,21 @@ def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_u
 def test_what_is_larger_than_the_budget_of_a_second_is_still_sent(redis_url: str) -> None:
     budget = Budget(redis_url, writes_per_second=1, megabytes_per_minute=1)
     assert budget.reserve(5 * MEGABYTE) == 0
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
+    budget = Budget(redis_url, writes_per_second=10, megabytes_per_minute=6)
+    hour = 3600 * 1_000_000
+    # Used up beforehand too, so that somebody is refused meanwhile.
+    while budget.reserve(10) < LONGEST_WAIT - 0.2:
+        pass
+    with redis.Redis.from_url(redis_url) as client:
+        # What was noted an hour ago looks like this to a clock that was then set back by an hour.
+        for name, value in client.hgetall(KEY_PREFIX + "budget").items():
+            client.hset(KEY_PREFIX + "budget", name, float(value) + hour)
+    assert len(granted(budget, [10] * 100)) < 10
+
+    def is_granted() -> bool:
+        return bool(granted(budget, [10]))
+
+    wait_until(is_granted, "the budget of the next second")

@@ -41,6 +41,8 @@ class Task(NamedTuple):
     """Called directly: nobody executes it again when it fails."""
     from_watch: bool = False
     """Sent because a slot was overdue."""
+    by_time: bool = False
+    """Sent without revisions: those of its values are their own times."""
 
 
 class NoAnswer(Enum):
@@ -154,6 +156,7 @@ class Executions:
                 firebase=self,
                 task=task.name,
                 resumed=execution > 1,
+                by_time=task.by_time,
                 pause=None if task.direct else lambda: 0.0,
             )
         except _AsksForMore as found:

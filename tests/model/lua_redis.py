@@ -14,6 +14,7 @@ import redis
 from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from app import newest, newest_scripts
+from app.channels import OPEN_SLOTS
 from app.newest import LEASE_SECONDS, NewestRegister
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -28,7 +29,7 @@ LEASE = round(LEASE_SECONDS * 1000)
 TICK = LEASE // 2
 """Milliseconds that pass at a time. All times are multiples of it."""
 
-OPEN = newest._OPEN
+OPEN = OPEN_SLOTS
 _REVISION = newest._REVISION
 _TIMES = ("until", "doubt")
 

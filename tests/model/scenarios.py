@@ -23,7 +23,9 @@ PRICES = tuple(
     Task(f"t{n}", (value._replace(revision=n),)) for n, value in enumerate(THERE_AND_BACK, 1)
 )
 
-OF_ONE_TIME = tuple(Task(f"t{n}", (value(str(n), 5),)) for n in (1, 2, 3))
+OF_ONE_TIME = tuple(Task(f"t{n}", (value(str(n), 5),), by_time=True) for n in (1, 2, 3))
+OF_TWO_TIMES = (*OF_ONE_TIME[:2], Task("t3", (value("3", 6),), by_time=True))
+"""The second of one time gets the revision that is the time of the third."""
 
 BULK = (
     Task("t1", (value("1", 1), value("11", 2, "UBER"))),
@@ -31,15 +33,14 @@ BULK = (
     Task("t3", (value("3", 3),)),
 )
 
-THREE_OF_ONE_TIME = Scenario(OF_ONE_TIME)
-
 FAULTLESS = {
     "three tasks": Scenario(SENT),
     "three values handed over": Scenario(announced=ANNOUNCED),
     "three values handed over in bulk": Scenario(announced=ANNOUNCED, in_bulk=True),
     "three prices, there and back": Scenario(PRICES),
     "three prices handed over, there and back": Scenario(announced=THERE_AND_BACK),
-    "two values of one time": Scenario(OF_ONE_TIME[:2]),
+    "three values of one time": Scenario(OF_ONE_TIME),
+    "two values of one time, and one a microsecond later": Scenario(OF_TWO_TIMES),
     "two bulk tasks in two slots, and a third": Scenario(BULK),
     "a value that is refused": Scenario(SENT, refused=frozenset("2")),
     "a value that is handed over and refused": Scenario(
@@ -59,7 +60,7 @@ ONE_FAULT = {
         announced=ANNOUNCED[:2], in_bulk=True, faults=CRASHES
     ),
     "three prices, there and back, one crash": Scenario(PRICES, faults=CRASHES),
-    "two values of one time, one crash": Scenario(OF_ONE_TIME[:2], faults=CRASHES),
+    "three values of one time, one crash": Scenario(OF_ONE_TIME, faults=CRASHES),
     "two bulk tasks in two slots, one crash": Scenario(BULK[:2], faults=CRASHES),
     "three tasks, one write fails": Scenario(SENT, faults=ANSWERED_OR_NOT),
     "three prices, there and back, one write fails": Scenario(

@@ -87,7 +87,7 @@ def _asked(name: str, asked: Call | Write | Ended) -> str:
         return f"{name} begins to write {_values(asked.values)}"
     assert isinstance(asked, Call)
     if asked.script == "offer":
-        return f"{name} offers {', '.join(asked.arguments[5::3])}"
+        return f"{name} offers {', '.join(asked.arguments[6::3])}"
     if asked.script == "let_go":
         return f"{name} lets go ({asked.arguments[1]})"
     return f"{name} confirms its write"

@@ -83,16 +83,6 @@ def test_a_write_that_lands_after_its_lease_and_its_task_needs_the_reconciliatio
     assert found.schedules > 1_000_000
 
 
-def test_of_three_values_of_one_time_the_third_is_taken_for_older() -> None:
-    """A limit: only values that were not announced can be of one time, to the microsecond.
-
-    The second gets a revision one higher, which the third does not reach.
-    """
-    found = explored("three values of one time", world(scenarios.THREE_OF_ONE_TIME))
-    assert found.stale
-    assert not found.steps_back
-
-
 def without(script: str, text: str, instead: str) -> dict[str, str]:
     """The scripts with one thing removed; in all of them that have it."""
     assert text in SCRIPTS[script]

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from app.amounts import to_millionths
-from app.dev import bots
-from app.dev.bots import FIRST_PRICES, SENDER, Bot, Message, make_bots, trade
+from app.dev import bot as bot_module
+from app.dev.bot import SENDER, Bot, Message, Ticker
+from app.dev.bots import FIRST_PRICES, make_bots, trade
 from app.dev.processes import Process, free_port, wait_until
+from app.dev.trading_day import moments, share_of_fills
 from app.errors import RetryLater
 from app.messages import read_report, read_update, to_microseconds
 from tests.system import ROOT
@@ -30,10 +32,11 @@ class Wire:
     def __init__(self, failures: int, messages: int) -> None:
         self.failures = failures
         self.messages = messages
+        self.expects_one_sender = True
         self.sent: list[tuple[str, Mapping[str, Any]]] = []
 
     def publish(self, channel: str, message_data: Mapping[str, Any], sender: str) -> int:
-        assert sender == SENDER
+        assert sender == SENDER or not self.expects_one_sender
         if self.failures:
             self.failures -= 1
             raise RetryLater("Redis is away")
@@ -44,14 +47,15 @@ class Wire:
 
 
 def bot(ticker: str = "SOFI", seed: int = 1) -> Bot:
-    return Bot(ticker, FIRST_PRICES[ticker], random.Random(seed))
+    chance = random.Random(seed)
+    return Bot(Ticker(ticker, FIRST_PRICES[ticker], chance), chance)
 
 
 def traded(bot: Bot) -> tuple[list[Message], list[Message], list[Message]]:
     """The prices, orders and reports of many fills."""
     prices, orders, reports = [], [], []
     for _ in range(FILLS):
-        prices.append(bot.quote())
+        prices.append(bot.ticker.quote())
         order, report = bot.fill()
         orders.append(order)
         reports.append(report)
@@ -133,7 +137,7 @@ def test_no_two_reports_of_a_bot_share_a_timestamp(monkeypatch: pytest.MonkeyPat
         def now(cls, tz: Any = None) -> "Stopped":
             return cls(2025, 5, 15, 13, 30, tzinfo=tz)
 
-    monkeypatch.setattr(bots, "datetime", Stopped)
+    monkeypatch.setattr(bot_module, "datetime", Stopped)
     _, _, reports = traded(bot())
     assert len({report.data["timestamp"] for report in reports}) == FILLS
 
@@ -145,20 +149,50 @@ def test_all_kinds_of_tickers_are_traded_by_default() -> None:
 
 def test_any_ticker_can_be_traded() -> None:
     (new,) = make_bots(["NEW"], random.Random(1))
-    assert new.price > 0
+    assert new.ticker.price > 0
 
 
-def test_bots_go_on_where_they_were_when_redis_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.dev.bots.time.sleep", lambda _: None)
+def test_bots_go_on_where_they_were_when_redis_is_back() -> None:
     wire = Wire(failures=3, messages=40)
+    chance = random.Random(1)
+    bots = make_bots(["SOFI"], chance)
     with pytest.raises(KeyboardInterrupt):
-        trade(make_bots(["SOFI"], random.Random(1)), 1_000, wire)  # type: ignore[arg-type]
+        list(trade(bots, [0.0] * 100, wire, chance, lambda _: None))  # type: ignore[arg-type]
     assert [channel for channel, _ in wire.sent] == [
         "TICKER_UPDATES_SOFI",
         "TICKER_UPDATES_SOFI",
         "TICKER_UPDATES_SOFI",
         "PROFIT_REPORT",
     ] * 10
+
+
+def test_bots_that_share_a_ticker_see_one_price_and_have_names_of_their_own() -> None:
+    bots = make_bots(["SOFI", "AMD"], random.Random(1), 20)
+    assert len({(bot.ticker.symbol, bot.sender) for bot in bots}) == 20
+    assert len({id(bot.ticker) for bot in bots}) == 2
+
+
+def test_the_same_seed_trades_the_same_fills() -> None:
+    def amounts() -> list[float]:
+        chance = random.Random(7)
+        bots = make_bots(["SOFI", "AMD"], chance, 4)
+        plan = moments(50, 0.001, chance)
+        wire = Wire(0, 1_000)
+        wire.expects_one_sender = False
+        return [data["total"] for _, data in trade(bots, plan, wire, chance, lambda _: None)]  # type: ignore[arg-type]
+
+    assert amounts() == amounts()
+    assert len(amounts()) == 50
+
+
+def test_a_day_is_busy_at_its_ends_and_calm_at_noon() -> None:
+    at = list(moments(10_000, 100.0, random.Random(1)))
+    assert at == sorted(at)
+    assert 0 <= at[0] < at[-1] <= 100
+    counts = [sum(start <= moment < start + 10 for moment in at) for start in range(0, 100, 10)]
+    assert counts[0] > 2 * counts[4]
+    assert counts[9] > 2 * counts[5]
+    assert (share_of_fills(0), share_of_fills(1)) == (0, 1)
 
 
 def test_bots_that_wait_for_redis_end_at_once_when_asked_to(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def test_what_is_no_report_is_refused_with_its_reason(message: bytes, reason: st
         ({"symbol": "A B"}, "no symbol"),
         ({"symbol": "X" * 33}, "no symbol"),
         ({"symbol": "\u00dc"}, "no symbol"),
+        ({"symbol": "\u00df"}, "no symbol"),  # its capital is SS
         ({"symbol": 5}, "wrong form.*symbol"),
         ({"timestamp": "2025-05-15T14:05:00.000001+00:00"}, "future"),
         ({"timestamp": "2025-05-08T13:59:59.999999+00:00"}, "past"),
@@ -204,6 +205,20 @@ def test_what_is_neither_price_nor_order_is_refused(data: dict[str, Any]) -> Non
         read_update(envelope(data).encode())
 
 
+def test_an_order_that_is_too_deep_for_firebase_is_refused() -> None:
+    data = {"type": "order", "symbol": "SOFI", "timestamp": AT}
+    order = {"event": "fill", "price": 1, "qty": 2, "position_qty": 3, "order": {"id": 1, "x": 0}}
+    message = envelope(data | {"order_data": order})
+
+    def nested(levels: int) -> bytes:
+        return message.replace('"x": 0', '"x": ' + "[" * levels + "]" * levels).encode()
+
+    assert read_update(nested(31)).key == "orders/1"
+    for levels in (32, 900):
+        with pytest.raises(RejectMessage, match="nested"):
+            read_update(nested(levels))
+
+
 def test_a_performance_keeps_exactly_five_fields() -> None:
     data = report("aggregate", timestamp="2025-05-15T13:32:56Z", extra=1)
     symbol, key, value = read_performance(envelope(data).encode())
@@ -214,7 +229,18 @@ def test_a_performance_keeps_exactly_five_fields() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("data", [{}, {"total": 1}, None, 5, report(total=float("nan"))])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"total": 1},
+        None,
+        5,
+        report(total=float("nan")),
+        report(timestamp="0001-01-01T00:00:00+23:59"),
+        report(timestamp="9999-12-31T23:59:59-23:59"),
+    ],
+)
 def test_what_is_no_performance_is_refused(data: Any) -> None:
     with pytest.raises(RejectMessage):
         performance_value(data)

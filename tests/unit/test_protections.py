@@ -13,7 +13,8 @@ def test_a_protection_can_be_taken_out_and_its_tests_exist(protection: Protectio
         text = texts.get(edit.file) or (ROOT / edit.file).read_text()
         texts[edit.file] = edit.applied_to(text)
     for file, text in texts.items():
-        compile(text, file, "exec")
+        if file.endswith(".py"):
+            compile(text, file, "exec")
     for test in protection.tests:
         file, _, name = test.partition("::")
         assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text()

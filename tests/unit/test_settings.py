@@ -19,14 +19,23 @@ from app.settings import described, load_settings
         ("FIREBASE_DATABASE_URL", "my-database"),
         ("FIREBASE_DATABASE_URL", "http://my-database.firebaseio.com"),
         ("FIREBASE_DATABASE_EMULATOR_HOST", "http://localhost:9000"),
+        ("FIREBASE_DATABASE_EMULATOR_HOST", "localhost:90000"),
         ("FIREBASE_ROOT", "a.b"),
+        ("FIREBASE_AUTH_UID", "a&b"),
         ("FIREBASE_TIMEOUT_SECONDS", "0"),
         ("PROFIT_REPORT_KIND", "total"),
         ("PROFIT_DECIMALS", "two"),
         ("PROFIT_DECIMALS", "7"),
         ("JOURNAL_LENGTH", "-1"),
+        ("TICKERS", " , "),
+        ("TICKERS", "SOFI,S€FI"),
         ("TICKERS_FILE", "/nowhere/tickers.txt"),
+        ("TICKERS_FILE", "/dev/null"),
         ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("METRICS_ADDRESS", "9464"),
+        ("METRICS_ADDRESS", "http://127.0.0.1:9464"),
+        ("METRICS_ADDRESS", "127.0.0.1:94640"),
     ],
 )
 def test_a_wrong_setting_names_itself_and_the_mend(name: str, value: str) -> None:
@@ -41,6 +50,7 @@ def test_every_setting_has_the_default_of_the_contract() -> None:
     settings = load_settings({})
     assert settings.redis_url == settings.celery_broker_url == "redis://localhost:6379/0"
     assert settings.firebase_root == "services"
+    assert settings.firebase_auth_uid == "profit-bridge"
     assert settings.profit_base_path == Path("data/performance/profits")
     assert settings.publisher_spool_path == Path("data/publisher")
     assert settings.profit_report_kind == "increment"
@@ -57,10 +67,10 @@ def test_the_broker_is_redis_url_unless_set() -> None:
 
 def test_tickers_come_from_list_and_file_and_aggregate_is_one_of_them(tmp_path: Path) -> None:
     file = tmp_path / "tickers.txt"
-    file.write_text("sofi\n\n# closed: HOOD\nbrk.b  # class B\n")
+    file.write_text("sofi\n\n# closed: HOOD\nbrk.b, F  # class B\n")
     settings = load_settings({"TICKERS": "0700, Aggregate", "TICKERS_FILE": str(file)})
-    stored = [s for s in ("SOFI", "BRK.B", "0700", "aggregate", "HOOD") if settings.stores(s)]
-    assert stored == ["SOFI", "BRK.B", "0700", "aggregate"]
+    stored = [s for s in ("SOFI", "BRK.B", "F", "0700", "aggregate", "HOOD") if settings.stores(s)]
+    assert stored == ["SOFI", "BRK.B", "F", "0700", "aggregate"]
 
 
 def test_without_aggregate_in_the_list_the_account_is_not_stored() -> None:
@@ -122,3 +132,37 @@ def test_the_environment_wins_over_the_env_file(
     monkeypatch.setenv("FIREBASE_ROOT", "from_environment")
     settings = load_settings()
     assert (settings.firebase_root, settings.profit_decimals) == ("from_environment", 4)
+
+
+def secret_file(folder: Path, text: str) -> str:
+    file = folder / "redis_url"
+    file.write_text(text)
+    return str(file)
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = secret_file(tmp_path, "redis://:hush@h:1/0\n")
+    settings = load_settings({"REDIS_URL_FILE": file, "CELERY_BROKER_URL_FILE": file})
+    assert settings.redis_url == settings.celery_broker_url == "redis://:hush@h:1/0"
+    assert ("REDIS_URL", "redis://:***@h:1/0") in [row[:2] for row in described(settings)]
+
+
+def test_a_secret_in_both_ways_is_refused(tmp_path: Path) -> None:
+    file = secret_file(tmp_path, "redis://h:1/0")
+    with pytest.raises(WrongSetting, match="REDIS_URL and REDIS_URL_FILE are both given"):
+        load_settings({"REDIS_URL_FILE": file, "REDIS_URL": "redis://h:1/0"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "cannot be read: No such file"), ("\n", "is empty"), ("hush", "must look like")],
+)
+def test_a_file_that_holds_no_secret_is_named_and_not_shown(
+    tmp_path: Path, text: str | None, said: str
+) -> None:
+    file = str(tmp_path / "none") if text is None else secret_file(tmp_path, text)
+    with pytest.raises(WrongSetting) as refused:
+        load_settings({"CELERY_BROKER_URL_FILE": file})
+    assert str(refused.value).startswith(f"CELERY_BROKER_URL_FILE={file}")
+    assert said in str(refused.value)
+    assert "hush" not in str(refused.value)

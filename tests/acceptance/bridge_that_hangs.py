@@ -1,0 +1,24 @@
+"""The bridge, with a main loop that hangs once a file is there: `bridge_that_hangs.py FILE`.
+
+What takes no time limit in a real one, a disk that does not answer, cannot be had in a test.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from app import vitals
+from app.__main__ import main
+
+if __name__ == "__main__":
+    sign, right = Path(sys.argv[1]), time.time_ns
+
+    def hangs() -> int:
+        while sign.exists():
+            time.sleep(0.01)
+        return right()
+
+    # Read by the main loop in every turn, and by nobody who answers.
+    time.time_ns = hangs
+    vitals.LONGEST_TURN = 1.0
+    sys.exit(main(["bridge"]))

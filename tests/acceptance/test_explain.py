@@ -1,0 +1,191 @@
+"""Where a figure comes from, for a person who asks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.book import Figures
+from app.daily_file import path_of
+from app.messages import date_of
+from tests.recorded import hour, made, record
+from tests.system import System, run_here, today, wait_until
+
+DAY = today() - 1
+DATE = str(date_of(DAY))
+
+
+def explain(base: Path, *words: str) -> tuple[int, str, str]:
+    environment = {"PROFIT_BASE_PATH": str(base)}
+    done = run_here(environment, "explain", *words, "--day", DATE)
+    return done.returncode, done.stdout, done.stderr
+
+
+def as_json(base: Path, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(explain(base, *words, "--json")[1])
+    return found
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A day of SOFI and AMD; SOFI's second report came late."""
+    reports = [
+        made("SOFI", hour(DAY, 14), 28_764_999),
+        made("AMD", hour(DAY, 14), 1_000_000),
+        made("SOFI", hour(DAY, 13), -3_500_000, "grid_bot"),
+        made("SOFI", hour(DAY, 15), 4_000),
+    ]
+    record(tmp_path, DAY, reports)
+    return tmp_path
+
+
+def test_each_report_is_printed_with_the_sum_after_it_and_the_last_is_the_figure(
+    base: Path,
+) -> None:
+    code, out, errors = explain(base, "sofi")
+    assert (code, errors) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["SOFI", "on", DATE, "(UTC):", "3", "reports"]
+    assert lines[3:6] == [
+        ["14:00:00.000000", "scale_t", "28.764999", "0.000001", "28.764998", "0.00", "28.764999"],
+        ["13:00:00.000000", "grid_bot", "-3.50", "0.000001", "-3.500001", "0.00", "25.264999"],
+        ["15:00:00.000000", "scale_t", "0.004", "0.000001", "0.003999", "0.00", "25.268999"],
+    ]
+    assert lines[7][:4] == ["shown", "as", "total", "25.27"]
+    assert f"equal to {path_of(base, DAY)}" in out
+    points = {line.rindex(".") for line in out.splitlines()[3:6]}
+    assert len(points) == 1, "the sums stand below each other"
+
+
+def test_programs_get_the_same_as_one_json_object(base: Path) -> None:
+    found = as_json(base, "SOFI")
+    assert [one["sum"]["total"] for one in found["reports"]] == [28.764999, 25.264999, 25.268999]
+    assert found["reports"][1]["sender"] == "grid_bot"
+    assert found["sum"]["total"] == 25.268999
+    assert found["shown"]["total"] == 25.27
+    assert found["equal"] is True
+    assert found["opening"] is None
+
+
+def test_the_last_reports_come_with_what_the_others_made(base: Path) -> None:
+    _, out, _ = explain(base, "SOFI", "--last", "1")
+    lines = out.splitlines()
+    assert lines[3].split()[:3] == ["...", "2", "earlier"]
+    assert lines[3].endswith("25.264999")
+    assert lines[4].endswith("25.268999")
+    found = as_json(base, "SOFI", "--last", "1")
+    assert len(found["reports"]) == 1
+    assert found["left_out"]["reports"] == 2
+    assert found["sum"]["total"] == 25.268999
+
+
+def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> None:
+    code, out, _ = explain(base, "Aggregate")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()[3:6]]
+    assert [row[:3] for row in rows] == [
+        ["AMD", "1", "1.00"],
+        ["SOFI", "3", "25.268999"],
+        ["sum", "4", "26.268999"],
+    ]
+    found = as_json(base, "aggregate")
+    assert found["symbols"]["SOFI"]["total"] == 25.268999
+    assert found["shown"]["total"] == 26.27
+
+
+def test_the_opening_of_an_adopted_day_is_where_the_sums_begin(tmp_path: Path) -> None:
+    opening = {
+        "SOFI": Figures(10_000_000, 0, 10_000_000, 0, hour(DAY, 9)),
+        "aggregate": Figures(12_000_000, 0, 12_000_000, 0, hour(DAY, 9)),
+    }
+    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening=opening)
+    code, out, _ = explain(tmp_path, "SOFI")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[3][:4] == ["opening", "adopted", "file", "10.00"]
+    assert lines[4][-1] == "11.00"
+    code, out, _ = explain(tmp_path, "aggregate")
+    assert code == 0
+    assert any("beside the symbols" in line and "2.00" in line for line in out.splitlines())
+
+
+def test_no_report_is_lost_between_pages(tmp_path: Path) -> None:
+    # More than two pages, and most of them of one time: what a page ends in the middle of.
+    count = 2_345
+    reports = [made(f"S{n}", hour(DAY, 12 + n // 2_000), 1_000_000) for n in range(count)]
+    record(tmp_path, DAY, [*reports, made("SOFI", hour(DAY, 12), 1)])
+    found = as_json(tmp_path, "aggregate")
+    assert found["sum"]["total"] == count + 0.000001
+    assert found["equal"] is True
+    replay = run_here(
+        {"PROFIT_BASE_PATH": str(tmp_path)}, "replay", "--day", DATE, "--dry-run", "--json",
+        "--speed", "1e6",
+    )  # fmt: skip
+    assert len(json.loads(replay.stdout)["reports"]) == count + 1
+    assert as_json(tmp_path, "SOFI")["sum"]["total"] == 0.000001
+
+
+def test_a_snapshot_that_is_older_is_said_to_replace_nothing(tmp_path: Path) -> None:
+    reports = [made("SOFI", hour(DAY, 12), 5_000_000), made("SOFI", hour(DAY, 11), 4_000_000)]
+    record(tmp_path, DAY, reports, "snapshot")
+    code, out, _ = explain(tmp_path, "SOFI")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].endswith("2 snapshots")
+    assert lines[4].endswith("5.00  older: replaces nothing")
+
+
+def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.file_verdict.FILE_WITHIN", 0.1)
+    path = path_of(base, DAY)
+    path.write_text(path.read_text().replace("25.27", "25.28"))
+    code, out, _ = explain(base, "SOFI")
+    assert code == 1
+    assert f"differs from {path}: total 25.28 there, 25.27 here" in out
+    path.unlink()
+    code, out, _ = explain(base, "SOFI")
+    assert code == 1
+    assert "No such file" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("SOFY",), 1, f"no SOFY on {DATE}; did you mean SOFI?"),
+        (("ZZZZ",), 1, "there are AMD, SOFI"),
+        (("S O",), 2, "no symbol looks like this"),
+        (("SOFI", "--last", "0"), 2, "must be a whole number above 0"),
+        (("SOFI", "--day", "soon"), 2, "must be a day"),
+        (("SOFI", "--day", "2001-09-09"), 1, f"nothing of 2001-09-09; the nearest it has: {DATE}"),
+    ],
+)
+def test_what_is_not_there_is_one_line_that_says_what_is(
+    base: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    day = () if "--day" in words else ("--day", DATE)
+    done = run_here({"PROFIT_BASE_PATH": str(base)}, "explain", *words, *day)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+
+
+def test_no_ledger_is_one_line(tmp_path: Path) -> None:
+    code, _, errors = explain(tmp_path, "SOFI")
+    assert code == 1
+    assert "there is no ledger" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_figure_is_explained_while_the_bridge_counts_on(system: System) -> None:
+    system.start_bridge()
+    for _ in range(20):
+        system.report("SOFI", 0.004)
+    wait_until(lambda: bool(system.daily_file()), "the daily file")
+    done = system.command("explain", "SOFI", "--json")
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert found["equal"] is True
+    assert found["sum"]["total"] == round(0.004 * len(found["reports"]), 6)

@@ -1,0 +1,44 @@
+"""A ledger with a recorded day, as a bridge leaves it, made without one."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from app.book import Figures
+from app.daily_file import DailyFiles
+from app.ledger import Ledger
+from app.messages import DAY, ProfitReport, ReportKind
+
+
+def made(symbol: str, at: int, total: int, sender: str = "scale_t") -> ProfitReport:
+    """A report of `total` millionths, most of them realized, at `at` microseconds since 1970."""
+    return ProfitReport(symbol, sender, at, total, 1, total - 1, 0)
+
+
+def record(
+    base: Path,
+    day: int,
+    reports: Iterable[ProfitReport],
+    kind: ReportKind = "increment",
+    opening: dict[str, Figures] | None = None,
+) -> None:
+    """Write the ledger and the daily file of one day."""
+    ledger = Ledger(base)
+    try:
+        ledger.open_day(day, kind)
+        if opening:
+            ledger.adopt(day, opening)
+        ledger.record([(report, b"") for report in reports], [], "0-0", "")
+        ledger.mark_published()
+        ledger.sync_published()
+        shown = {name: figures.shown(2) for name, figures in ledger.day_book(day, kind).items()}
+    finally:
+        ledger.close()
+    files = DailyFiles(base)
+    files.start()
+    files.update({day: shown})
+    assert files.close(10)
+
+
+def hour(day: int, number: float) -> int:
+    """A time of a day, in microseconds since 1970."""
+    return day * DAY + int(number * 3_600_000_000)

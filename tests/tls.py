@@ -1,0 +1,122 @@
+"""Redis behind TLS: a real TLS server in front of a plain Redis, with a CA made for the test."""
+
+import asyncio
+import datetime
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+HOST = "localhost"
+"""The name that the certificate is for; 127.0.0.1 is not."""
+
+
+class Authority:
+    """A CA of its own. `file` is its certificate, as a client needs it."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} of a test")])
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        builder = self._builder(self._name, self._key.public_key())
+        self._certificate = builder.add_extension(constraints, critical=True).sign(
+            self._key, hashes.SHA256()
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+
+    def server_context(self) -> ssl.SSLContext:
+        """What a server at HOST presents itself with."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(HOST)])
+        certificate = (
+            self._builder(name, key.public_key())
+            .add_extension(alternatives, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        file = self._folder / "server.pem"
+        file.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + certificate.public_bytes(Encoding.PEM)
+        )
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(file)
+        return context
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+
+class TlsServer:
+    """Takes TLS on a loopback port of its own, and passes what is in it to the port `behind`."""
+
+    def __init__(self, behind: int, context: ssl.SSLContext) -> None:
+        self._behind = behind
+        self._context = context
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.taken = 0
+        """Connections that passed the handshake."""
+
+    def __enter__(self) -> "TlsServer":
+        self._thread.start()
+        starting = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port = int(server.sockets[0].getsockname()[1])
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.taken += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+
+async def _end_others() -> None:
+    """End every connection: a task that is left when its loop is gone complains on the terminal."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

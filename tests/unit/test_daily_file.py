@@ -1,0 +1,108 @@
+"""What becomes of a file that stands where the daily JSON belongs and cannot be used."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.book import Figures
+from app.daily_file import DailyFiles, path_of, set_aside
+from app.dev.processes import wait_until
+
+DAY = 20_000
+PATIENCE = 10.0
+
+
+def unusable(folder: Path) -> Path:
+    path = folder / "2025-05-15_profit.json"
+    path.write_bytes(b"{torn")
+    return path
+
+
+def test_it_is_kept_and_stays_where_it_is_until_it_is_replaced(tmp_path: Path) -> None:
+    path = unusable(tmp_path)
+    aside = set_aside(path, until_replaced=True)
+    assert path.read_bytes() == aside.read_bytes() == b"{torn"
+    (tmp_path / "new").write_bytes(b"{}")
+    (tmp_path / "new").replace(path)
+    assert (path.read_bytes(), aside.read_bytes()) == (b"{}", b"{torn")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_it_is_kept_also_where_a_file_has_one_name_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr("os.link", refuse)
+    path = unusable(tmp_path)
+    aside = set_aside(path, until_replaced=not has_links)
+    assert not path.exists()
+    assert aside.read_bytes() == b"{torn"
+
+
+def refuse(*_arguments: object) -> None:
+    raise OSError("no links here")
+
+
+class Disk:
+    """What a disk does when it is to keep something; here that is in the test's hand."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.is_full = False
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def sync(self, _file: int) -> None:
+        self.asked += 1
+        self.may_go_on.wait(PATIENCE)
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk.sync)
+    return disk
+
+
+@pytest.fixture
+def files(tmp_path: Path, disk: Disk) -> Iterator[DailyFiles]:
+    files = DailyFiles(tmp_path)
+    yield files
+    disk.is_full = False
+    disk.may_go_on.set()
+    files.close(PATIENCE)
+
+
+def test_a_full_disk_keeps_one_copy_of_it_however_often_it_is_tried(
+    tmp_path: Path, disk: Disk, files: DailyFiles
+) -> None:
+    path = path_of(tmp_path, DAY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"{torn")
+    disk.is_full = True
+    files.update({DAY: {"SOFI": Figures(1_000_000).shown(2)}})
+    files.start()
+    wait_until(lambda: disk.asked > 2, PATIENCE, "some tries")
+    assert path.read_bytes() == b"{torn"
+    assert not list(path.parent.glob("*.unusable-*"))
+    disk.is_full = False
+    wait_until(lambda: path.read_bytes() != b"{torn", PATIENCE, "the file")
+    (aside,) = path.parent.glob("*.unusable-*")
+    assert aside.read_bytes() == b"{torn"
+
+
+def test_who_closes_is_told_that_a_file_is_still_being_written(
+    disk: Disk, files: DailyFiles
+) -> None:
+    disk.may_go_on.clear()
+    files.update({DAY: {"SOFI": Figures(1_000_000).shown(2)}})
+    files.start()
+    wait_until(lambda: disk.asked > 0, PATIENCE, "the first try")
+    assert not files.close(0.01)
+    disk.may_go_on.set()
+    assert files.close(PATIENCE)

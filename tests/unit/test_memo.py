@@ -1,0 +1,33 @@
+"""What is remembered, and what is not."""
+
+import pytest
+
+from app.memo import Memo
+
+
+def test_a_key_is_asked_for_once() -> None:
+    asked = []
+
+    def length(text: str) -> int:
+        asked.append(text)
+        return len(text)
+
+    memo = Memo(length)
+    assert [memo["SOFI"], memo["F"], memo["SOFI"]] == [4, 1, 4]
+    assert asked == ["SOFI", "F"]
+
+
+def test_an_error_is_not_remembered() -> None:
+    known: dict[str, int] = {}
+    memo = Memo(known.__getitem__)
+    with pytest.raises(KeyError):
+        memo["SOFI"]
+    known["SOFI"] = 4
+    assert memo["SOFI"] == 4
+
+
+def test_it_never_holds_more_than_its_limit() -> None:
+    memo = Memo(str, limit=3)
+    for number in range(100):
+        assert memo[number] == str(number)
+        assert len(memo) <= 3
