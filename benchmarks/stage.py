@@ -86,6 +86,7 @@ class Stage:
             "PYTHONPATH": str(ROOT),
             "REDIS_URL": self.url,
             "PROFIT_BASE_PATH": str(self.base),
+            "METRICS_ADDRESS": "127.0.0.1:0",
         }
 
     def close(self) -> None:
@@ -130,17 +131,18 @@ class Stage:
         firebase = self.start_firebase()
         ours = Ours(
             self.start("bridge", *(bridge or ("-m", "app", "bridge")), **environment),
-            self.start(
-                "worker",
-                *("-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO", *worker),
-                **environment,
-            ),
+            # As the README starts it, so without a line of log for each task.
+            self.start("worker", "-m", "celery", "-A", "tasks", "worker", *worker, **environment),
             firebase,
         )
         self.wait_for(ours.bridge, "bridge_started")
-        self.wait_for(ours.worker, " ready.")
+        wait_until(self.worker_listens, PATIENCE, "ready worker", [ours.worker])
         wait_until(firebase.is_ready, PATIENCE, "answer of Firebase", [firebase.process])
         return ours
+
+    def worker_listens(self) -> bool:
+        """Whether a worker has begun to take orders: it sets a key of kombu's then."""
+        return bool(self.redis.exists("_kombu.binding.celery.pidbox"))
 
     def daily_file(self, day: int) -> Path:
         """The bridge's daily JSON."""

@@ -7,34 +7,21 @@ into place without a sync.
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import redis
 
-FIELDS = ("total", "unrealized", "realized", "converted")
+from benchmarks.ways.listener import Figures, changes
 
 
 def run(url: str, path: Path) -> None:
     """Serve until killed."""
     client = redis.Redis.from_url(url, protocol=2)
-    pubsub = client.pubsub(ignore_subscribe_messages=True)
-    pubsub.subscribe("PROFIT_REPORT")
-    figures: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-    print("listening", flush=True)
-    while True:
-        message = pubsub.get_message(timeout=1)
-        if message is None:
-            continue
-        data = json.loads(message["data"])["data"]
-        for symbol in (data["symbol"], "aggregate"):
-            record = figures.setdefault(symbol, dict.fromkeys(FIELDS, 0.0))
-            for name in FIELDS:
-                record[name] = round(record[name] + data[name], 2)
-            record["timestamp"] = data["timestamp"]
+    figures: Figures = json.loads(path.read_text()) if path.exists() else {}
+    for changed in changes(client, figures):
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(figures))
         temporary.replace(path)
-        for symbol in (data["symbol"], "aggregate"):
+        for symbol in changed:
             body = {"data": {"symbol": symbol, **figures[symbol]}, "sender": "today"}
             client.publish(f"TICKER_PERFORMANCE_{symbol.upper()}", json.dumps(body))
 
