@@ -170,8 +170,7 @@ class DailyFiles:
             began = time.monotonic()
             try:
                 is_ours = _look(path) == self._written.get(day)
-                _put_in_place(path, _rendered(shown), is_ours=is_ours)
-                self._written[day] = _look(path)
+                self._written[day] = _put_in_place(path, _rendered(shown), is_ours=is_ours)
                 self._took(time.monotonic() - began)
             except OSError as error:
                 log.error("daily_file_not_written path=%s reason=%s", path, error.strerror)
@@ -196,20 +195,25 @@ def _keep_unusable(path: Path) -> None:
         log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
 
 
-def _put_in_place(path: Path, content: bytes, *, is_ours: bool) -> None:
+def _put_in_place(path: Path, content: bytes, *, is_ours: bool) -> tuple[int, ...]:
+    """Have the file hold this; what it looks like, as long as nobody else changes it."""
+    # Looked at before it can be changed: whoever does so right afterwards is to be noticed.
+    there = _look(path)
     with suppress(OSError):
         if path.read_bytes() == content:
-            return
+            return there
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    ours = _look(temporary)
     if not is_ours:
         # Not before there is something to replace it with: a full disk is tried again and again.
         _keep_unusable(path)
     temporary.replace(path)
+    return ours
 
 
 def _look(path: Path) -> tuple[int, ...]:

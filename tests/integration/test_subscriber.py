@@ -41,7 +41,8 @@ class Server:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
         self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -51,6 +52,9 @@ class Server:
         self._connections[-1].close()
 
     def close(self) -> None:
+        # Else its thread would go on waiting, and at whatever is opened under the same number.
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
         for each in (self._server, *self._connections):
             each.close()
 

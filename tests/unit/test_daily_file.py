@@ -96,6 +96,25 @@ def test_a_full_disk_keeps_one_copy_of_it_however_often_it_is_tried(
     assert aside.read_bytes() == b"{torn"
 
 
+def test_a_change_right_after_it_was_written_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: DailyFiles
+) -> None:
+    path = path_of(tmp_path, DAY)
+    right = Figures(1_000_000).shown(2)
+    strange = iter([b"somebody else's", b"and again"])
+    replace = Path.replace
+
+    def replace_and_change(self: Path, target: Path) -> None:
+        replace(self, target)
+        if text := next(strange, b""):
+            target.write_bytes(text)
+
+    monkeypatch.setattr(Path, "replace", replace_and_change)
+    files.update({DAY: {"SOFI": right}})
+    files.start()
+    wait_until(lambda: path.exists() and right in path.read_bytes(), PATIENCE, "our file again")
+
+
 def test_who_closes_is_told_that_a_file_is_still_being_written(
     disk: Disk, files: DailyFiles
 ) -> None:
