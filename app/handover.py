@@ -24,7 +24,8 @@ BULK = 500
 """Slots in one bulk task at the most."""
 
 MOST_WAITING = 4
-"""Tasks that may wait for a worker before changes are held back, and folded, here."""
+"""Tasks that may wait for a worker before changes are held back, and folded, here. More may be
+enqueued when a burst is over: one for each BULK slots."""
 
 REST, REST_WHILE_BEHIND = 1, 19
 """How many times as long as it took the hand-over rests, unless nothing came in meanwhile. So it
@@ -163,13 +164,21 @@ class Handover:
                 return
 
     def _hand_over(self) -> None:
-        """Enqueue the slots that have waited longest."""
-        taken = self._changed.take(BULK)
-        if not taken:
-            return
-        in_bulk = len(taken) > FEW
+        """Announce the slots that have waited longest, then enqueue them.
+
+        All there are, where nothing comes in meanwhile. What is announced is stored, whoever dies;
+        and Redis is quicker at it before workers are at theirs.
+        """
+        taken: dict[Slot, str | bytes] = {}
+        announced: list[tuple[list[Offer], bool]] = []
         try:
-            self._enqueue(self._register.announce(_updates(taken, in_bulk)), in_bulk)
+            while self._changed and not (announced and (self._came_in or self._is_behind)):
+                bulk = self._changed.take(BULK)
+                taken |= bulk
+                in_bulk = len(bulk) > FEW
+                announced.append((self._register.announce(_updates(bulk, in_bulk)), in_bulk))
+            for offers, in_bulk in announced:
+                self._enqueue(offers, in_bulk)
         except BaseException:
             self._changed.put_back(taken)
             raise

@@ -157,6 +157,17 @@ def test_a_broker_that_refuses_loses_nothing_and_keeps_the_newest(
     wait_until(lambda: queue.offered() == {"SOFI": 2, "HOOD": 1}, "both")
 
 
+def test_all_of_a_burst_is_safe_in_redis_also_while_nothing_can_be_enqueued(
+    handover: Handover, queue: Queue
+) -> None:
+    queue.allow(enqueueing=False)
+    handover.put(all_of(3 * BULK, 7))
+    wait_until(lambda: queue.refused() > 0, "refusal")
+    assert queue.announced(f"S{3 * BULK - 1}", "performance") == {"total": 7}
+    queue.allow(enqueueing=True)
+    wait_until(lambda: queue.offered() == {f"S{n}": 7 for n in range(3 * BULK)}, "all tasks")
+
+
 def test_closing_hands_over_what_is_left(handover: Handover, queue: Queue) -> None:
     handover.put(performances(SOFI=1))
     assert handover.close(5) == 0
