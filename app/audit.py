@@ -252,11 +252,11 @@ class Auditor:
             files = DailyFiles(self._base)
             files.update(
                 {
-                    self._day: {
-                        symbol: figures.shown(self._settings.profit_decimals)
+                    self._day: [
+                        (symbol, figures.shown(self._settings.profit_decimals))
                         for symbol, figures in day.book.items()
                         if figures != NOTHING
-                    }
+                    ]
                 }
             )
             files.start()

@@ -16,6 +16,7 @@ from app.ledger import Ledger, Outcome
 from app.ledger_tables import Rejected
 from app.messages import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
 from app.metrics import Metrics
+from app.news import News
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Bookkeeper:
         kind: what a report of a new day means.
         clock: the time in microseconds since 1970 UTC.
         metrics: told of every batch.
+        decimals: places of the amounts that are shown.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Bookkeeper:
         kind: ReportKind,
         clock: Callable[[], int],
         metrics: Metrics | None = None,
+        decimals: int = 2,
     ) -> None:
         self._ledger = ledger
         self._base = base
         self._kind = kind
         self._clock = clock
         self._metrics = metrics or Metrics()
+        self._decimals = decimals
         self._today = day_of(clock())
         self.book = Book()
         # Kept until it is told: the disk may open a day and then not take the batch.
@@ -94,22 +98,27 @@ class Bookkeeper:
             for day in sorted(self._known_days(self._today) | {self._today}):
                 self._open_day(day)
 
-    def uncounted(self) -> list[Change]:
-        """Count what an earlier run recorded and perhaps did not publish; what it changes.
+    def news_at_start(self) -> News:
+        """All figures, as no news; then what an earlier run recorded and perhaps did not publish.
+
+        The latter is counted. Both together, so that no daily file goes back in between.
 
         Raises:
             StopProgram: ledger or daily files cannot be read.
         """
+        news = News(self._decimals)
+        for day in self.book.days:
+            news.take_in(self._figures_of(day))
         with self._reading():
             reports = self._ledger.unpublished()
             if reports:
                 log.info("publishing_again reports=%d", len(reports))
             # After a week's rest their day may be one that no report could come for any more.
             self._open_days_of(reports)
-        return self._known_of_opened() + self._apply(reports)
+        return self._apply(reports, news)
 
-    def count(self, batch: Batch) -> list[Change]:
-        """Record a batch, and count what is new in it; what that changes, in order.
+    def count(self, batch: Batch) -> News:
+        """Record a batch, and count what is new in it; what that changes.
 
         Where that opens a day of which something is known already, that comes first, as no news.
         What adopted files have already is recorded, so that it counts once, and changes nothing.
@@ -157,7 +166,7 @@ class Bookkeeper:
             known_already = outcomes[:adopted].count(Outcome.COUNTED)
             log.info("in_adopted_file_already reports=%d", known_already)
             counted = counted[known_already:]
-        return self._known_of_opened() + self._apply(counted)
+        return self._apply(counted, News(self._decimals))
 
     def _adopted_first(
         self, reports: list[tuple[ProfitReport, bytes]]
@@ -204,17 +213,12 @@ class Bookkeeper:
             self._open_day(day)
             self._untold += self._figures_of(day)
 
-    def _known_of_opened(self) -> list[Change]:
-        """What was known of the days that were opened, as no news."""
-        known, self._untold = self._untold, []
-        return known
-
-    def _apply(self, reports: Sequence[ProfitReport]) -> list[Change]:
-        return [change for report in reports for change in self.book.apply(report)]
-
-    def figures(self) -> list[Change]:
-        """All figures of all days, as no news."""
-        return [change for day in self.book.days for change in self._figures_of(day)]
+    def _apply(self, reports: Sequence[ProfitReport], news: News) -> News:
+        """Count reports; the news, with what was known of the days that were opened for them."""
+        news.take_in(self._untold)
+        self._untold = []
+        news.take_in(change for report in reports for change in self.book.apply(report))
+        return news
 
     def _figures_of(self, day: int) -> list[Change]:
         return [

@@ -7,12 +7,10 @@ cuts off a subscriber that does not read.
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import redis
 
-from app.book import Change
 from app.bookkeeper import Batch, Bookkeeper
 from app.channels import PROFIT_REPORT
 from app.daily_file import DailyFiles
@@ -23,6 +21,7 @@ from app.ledger import Ledger
 from app.ledger_tables import Rejected
 from app.messages import LARGEST_MESSAGE, read_report, to_text
 from app.metrics import Metrics
+from app.news import News, Record
 from app.republisher import Republisher
 from app.settings import Settings
 from app.status_server import StatusServer
@@ -97,7 +96,9 @@ class Bridge:
         self._clock = clock
         metrics = self._metrics = Metrics()
         folder = settings.profit_base_path
-        self._books = Bookkeeper(ledger, folder, settings.profit_report_kind, clock, metrics)
+        self._books = Bookkeeper(
+            ledger, folder, settings.profit_report_kind, clock, metrics, settings.profit_decimals
+        )
         self._vitals = Vitals(subscriber, handover, folder)
         self._status = StatusServer(
             settings, self._vitals, metrics, lambda: ledger.journal_position
@@ -107,7 +108,7 @@ class Bridge:
         self._finish_by = 0.0
         # How a message of our own publisher ends: no need to read it to know where it is, too.
         self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
-        self._to_publish: list[tuple[str, bytes]] = []
+        self._to_publish: list[Record] = []
         self._subscriptions_seen = 0
         self._is_behind = False
         # Once it has not, it is not read from in the same turn, and not used at all while stopping:
@@ -135,7 +136,7 @@ class Bridge:
         self._handover.start()
         self._status.start()
         try:
-            self._tell([*self._books.figures(), *self._books.uncounted()])
+            self._tell(self._books.news_at_start())
             log.info("bridge_started folder=%s", self._settings.profit_base_path)
             while not self._stopping:
                 self._turn(WAIT_SECONDS)
@@ -254,7 +255,7 @@ class Bridge:
             return
         while True:
             try:
-                changes = self._books.count(batch)
+                news = self._books.count(batch)
                 self._vitals.turned()
                 break
             except RetryLater as error:
@@ -264,17 +265,12 @@ class Bridge:
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
-        self._tell(changes)
+        self._tell(news)
 
-    def _tell(self, changes: Sequence[Change]) -> None:
+    def _tell(self, news: News) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""
-        decimals = self._settings.profit_decimals
-        shown: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
-        for day, symbol, figures, is_newest in changes:
-            fields = shown[day][symbol] = figures.shown(decimals)
-            if is_newest:
-                self._to_publish.append((symbol, fields))
-        self._files.update(shown)
+        self._to_publish += news.newest
+        self._files.update(news.by_day)
         newest = dict(self._to_publish)
         # While there is more to read Redis may publish meanwhile. Not while a lost ledger is begun
         # again: the journal is read for that only when all is published.

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from app.book import Figures
 from app.channels import AGGREGATE
 from app.errors import RejectMessage
 from app.messages import FIELDS, date_of, reported_symbol, to_microseconds
+from app.news import Record
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,11 @@ class DailyFiles:
         self._took = took or self._took
         self._thread.start()
 
-    def update(self, changes: Mapping[int, Mapping[str, bytes]]) -> None:
-        """Take in the fields, as JSON, by day and symbol of one batch, together."""
+    def update(self, records: Mapping[int, Iterable[Record]]) -> None:
+        """Take in the records of one batch, by day, together; of a symbol's, the last one stays."""
         with self._lock:
-            for day, fields in changes.items():
-                self._shown.setdefault(day, {}).update(fields)
+            for day, shown in records.items():
+                self._shown.setdefault(day, {}).update(shown)
                 self._dirty.add(day)
             self._updates += 1
         self._wake.set()

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.channels import SENDER, TICKER_PERFORMANCE
 from app.memo import Memo
+from app.news import Record
 from app.wire import Wire
 
 
@@ -23,11 +24,8 @@ class Republisher:
         self.unanswered = 0
         """Messages that were sent, and that Redis has not said it has published."""
 
-    def send(self, changes: Iterable[tuple[str, bytes]]) -> None:
+    def send(self, records: Iterable[Record]) -> None:
         """Send the figures of symbols, to be published in order.
-
-        Args:
-            changes: symbol (or `aggregate`), and its five fields as JSON.
 
         Raises:
             redis.RedisError: perhaps none, some or all were published; so it is with what had no
@@ -41,7 +39,7 @@ class Republisher:
         end += b"\r\n"
         parts: list[bytes] = []
         count = 0
-        for symbol, fields in changes:
+        for symbol, fields in records:
             name = symbol.encode()
             length = around + len(name) + len(fields)
             parts += (

@@ -35,7 +35,7 @@ def record(
         ledger.close()
     files = DailyFiles(base)
     files.start()
-    files.update({day: shown})
+    files.update({day: shown.items()})
     assert files.close(10)
 
 

@@ -14,6 +14,7 @@ from app.ledger import Ledger
 from app.ledger_day import LedgerDay
 from app.ledger_reader import LedgerReader
 from app.messages import DAY, ProfitReport, to_text
+from app.news import News
 from app.settings import Settings
 
 TODAY = 20_000
@@ -32,6 +33,11 @@ def recorded(folder: Path, *reports: ProfitReport) -> None:
 
 def report(at: int, symbol: str = "SOFI") -> ProfitReport:
     return ProfitReport(symbol, "", at, 1_000_000, 0, 0, 0)
+
+
+def total_in(fields: bytes) -> float:
+    total: float = json.loads(fields)["total"]
+    return total
 
 
 def leave_file(folder: Path, total: float) -> None:
@@ -111,13 +117,8 @@ def test_unpublished_reports_are_told_however_late_the_next_start_is(
     ledger = Ledger(tmp_path)
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
     books.open(lambda: "0-0")
-    told = [(c.day - TODAY, c.symbol, c.figures.total) for c in books.uncounted() if c.is_newest]
-    assert told == [
-        (0, "SOFI", 1_000_000),
-        (0, "aggregate", 1_000_000),
-        (1, "HOOD", 1_000_000),
-        (1, "aggregate", 1_000_000),
-    ]
+    told = [(symbol, total_in(fields)) for symbol, fields in books.news_at_start().newest]
+    assert told == [("SOFI", 1), ("aggregate", 1), ("HOOD", 1), ("aggregate", 1)]
     ledger.close()
 
 
@@ -127,8 +128,9 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
     ledger.mark_published()
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
     books.open(lambda: "0-0")
-    (today, account) = books.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
-    assert (today.is_newest, account.is_newest) == (False, False)
+    news = books.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
+    assert [symbol for symbol, _ in news.by_day[TODAY]] == ["SOFI", "aggregate"]
+    assert not news.newest
     ledger.close()
 
 
@@ -153,8 +155,9 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_nex
         disk.setattr(ledger, "record", Mock(side_effect=sqlite3.OperationalError("disk is full")))
         with pytest.raises(RetryLater):
             books.count(batch)
-    told = {change.symbol: change.figures.total for change in books.count(batch)}
-    assert told == {"SOFI": 5_000_000, "HOOD": 1_000_000, "aggregate": 6_000_000}
+    told = books.count(batch).by_day[TODAY]
+    totals = {symbol: total_in(fields) for symbol, fields in told}
+    assert totals == {"SOFI": 5, "HOOD": 1, "aggregate": 6}
     ledger.close()
 
 
@@ -170,7 +173,7 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
 
     books.prune(8, limit=10)
     assert reports() == [25, 1], "nothing is dropped that was not published"
-    books.uncounted()
+    books.news_at_start()
     ledger.mark_published()
     ledger.sync_published()
     left = []
@@ -180,8 +183,8 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
     assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
     assert reader.kept_from() == TODAY + 2
     reader.close()
-    (_, account) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
-    assert account.figures.total == 1_000_000
+    (_, (_, account)) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")])).newest
+    assert total_in(account) == 1
     ledger.close()
 
 
@@ -191,19 +194,20 @@ def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path:
     books = Bookkeeper(ledger, tmp_path, "increment", lambda: now)
     books.open(lambda: "0-0")
 
-    def newest_after(one: ProfitReport) -> dict[tuple[int, str], bool]:
-        changes = books.count(Batch("0-0", [(one, b"")]))
+    def news_of(one: ProfitReport) -> News:
+        news = books.count(Batch("0-0", [(one, b"")]))
         ledger.mark_published()
-        return {(change.day, change.symbol): change.is_newest for change in changes}
+        return news
 
-    newest_after(report(NOON))
+    news_of(report(NOON))
     now = NOON + 9 * DAY
-    newest_after(report(now, "F"))
+    news_of(report(now, "F"))
     now = NOON
-    found = newest_after(report(NOON - DAY))
-    assert not found[TODAY - 1, "SOFI"]
+    news = news_of(report(NOON - DAY))
+    assert "SOFI" in dict(news.by_day[TODAY - 1])
+    assert "SOFI" not in dict(news.newest)
     # The file of a day that was forgotten is written from all of it again.
-    assert (TODAY, "SOFI") in found
+    assert "SOFI" in dict(news.by_day[TODAY])
     ledger.close()
 
 

@@ -128,7 +128,7 @@ def test_what_the_file_has_is_recorded_and_changes_no_figure(
             if is_killed:
                 ledger.close()
                 ledger, books = opened(base, "increment")
-                books.uncounted()
+                books.news_at_start()
             ledger.mark_published()
             for day in books.book.days.keys() & expected.keys():
                 known = books.book.days[day]

@@ -85,7 +85,7 @@ def test_a_full_disk_keeps_one_copy_of_it_however_often_it_is_tried(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"{torn")
     disk.is_full = True
-    files.update({DAY: {"SOFI": Figures(1_000_000).shown(2)}})
+    files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
     files.start()
     wait_until(lambda: disk.asked > 2, PATIENCE, "some tries")
     assert path.read_bytes() == b"{torn"
@@ -110,7 +110,7 @@ def test_a_change_right_after_it_was_written_is_noticed(
             target.write_bytes(text)
 
     monkeypatch.setattr(Path, "replace", replace_and_change)
-    files.update({DAY: {"SOFI": right}})
+    files.update({DAY: [("SOFI", right)]})
     files.start()
     wait_until(lambda: path.exists() and right in path.read_bytes(), PATIENCE, "our file again")
 
@@ -119,7 +119,7 @@ def test_who_closes_is_told_that_a_file_is_still_being_written(
     disk: Disk, files: DailyFiles
 ) -> None:
     disk.may_go_on.clear()
-    files.update({DAY: {"SOFI": Figures(1_000_000).shown(2)}})
+    files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
     files.start()
     wait_until(lambda: disk.asked > 0, PATIENCE, "the first try")
     assert not files.close(0.01)

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-CORE = {"amounts", "book", "channels", "errors", "forms", "memo", "messages"}
+CORE = {"amounts", "book", "channels", "errors", "forms", "memo", "messages", "news"}
 EDGE = {
     "redis",
     "celery",
