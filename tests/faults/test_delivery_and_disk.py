@@ -208,7 +208,9 @@ def inflict(harm: str, path: Path) -> None:
     elif harm == "tear":
         path.write_bytes(whole[: len(whole) // 2])
     else:
-        path.write_bytes(whole.replace(b'"total": ', b'"total": 9', 1))
+        figures = json.loads(whole)
+        next(iter(figures.values()))["total"] += 9
+        path.write_text(json.dumps(figures))
 
 
 def is_whole(path: Path) -> bool:
