@@ -25,6 +25,8 @@ _MENDS: dict[type[Exception], str] = {
 }
 
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+# What OpenSSL says of a CA that does not follow RFC 5280, which Python insists on since 3.13.
+_LAX_CA = ("Key Identifier", "key usage extension", "Basic Constraints")
 
 # Retrying below us would send a PUBLISH or an XADD a second time without our knowing.
 _OPTIONS = {
@@ -34,6 +36,9 @@ _OPTIONS = {
     "health_check_interval": HEALTH_CHECK_INTERVAL,
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
+    # No CLIENT SETINFO: two round trips saved, and a user of docs/redis-users.acl may not send it,
+    # since a Redis older than 7.2 does not start with an ACL that names it.
+    "driver_info": None,
 }
 
 
@@ -71,10 +76,16 @@ def mend_of(error: BaseException, variable: str = "REDIS_URL") -> str:
     if _UNTRUSTED in said:
         if "is not valid for" in said or "ismatch" in said:
             return f"call it in {variable} by the name that its certificate is for"
+        if any(complaint in said for complaint in _LAX_CA):
+            return (
+                "make its CA and its certificate anew with the extensions that Python 3.13 and "
+                "later require: subjectKeyIdentifier, authorityKeyIdentifier, and in the CA's "
+                "certificate also critical basicConstraints and keyUsage=keyCertSign"
+            )
         return f"give the file of its CA: {variable}=rediss://...?ssl_ca_certs=FILE"
     if "handshake" in said or "[SSL" in said:
         return f"if it speaks no TLS there, begin {variable} with redis://"
-    if "closed by server" in said:
+    if "closed by server" in said or "closed the connection" in said:
         return f"if it speaks TLS there, begin {variable} with rediss://"
     for kind, mend in _MENDS.items():
         if isinstance(error, kind):

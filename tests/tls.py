@@ -21,19 +21,40 @@ from cryptography.x509.oid import NameOID
 HOST = "localhost"
 """The name that the certificate is for; 127.0.0.1 is not."""
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Authority:
-    """A CA of its own. `file` is its certificate, as a client needs it."""
+    """A CA of its own. `file` is its certificate, as a client needs it.
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    Args:
+        folder: Where its files go.
+        name: What tells it from other CAs.
+        is_strict: Whether its certificates have what RFC 5280 asks for, which Python 3.13 and later
+            insist on. Many a CA that somebody made by hand has not.
+    """
+
+    def __init__(self, folder: Path, name: str = "ca", *, is_strict: bool = True) -> None:
         self._folder = folder
+        self._is_strict = is_strict
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} of a test")])
         constraints = x509.BasicConstraints(ca=True, path_length=None)
         builder = self._builder(self._name, self._key.public_key())
-        self._certificate = builder.add_extension(constraints, critical=True).sign(
-            self._key, hashes.SHA256()
-        )
+        builder = builder.add_extension(constraints, critical=True)
+        if is_strict:
+            builder = builder.add_extension(_SIGNS_CERTIFICATES, critical=True)
+        self._certificate = builder.sign(self._key, hashes.SHA256())
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
@@ -60,7 +81,7 @@ class Authority:
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
@@ -69,6 +90,12 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=1))
         )
+        if not self._is_strict:
+            return builder
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key), critical=False
+        ).add_extension(issuer, critical=False)
 
 
 class TlsServer:

@@ -1,5 +1,6 @@
 """Redis over TLS: everything that talks to it verifies whom it talks to."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -95,6 +96,19 @@ def test_each_way_of_getting_tls_wrong_has_its_own_mend(tls: Tls) -> None:
     with ThreadPoolExecutor() as threads:
         for mend, text in zip(mends.values(), threads.map(said, mends), strict=True):
             assert mend in text
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older Pythons accept such a CA")
+def test_a_ca_that_this_python_finds_too_lax_is_one_line_that_says_what_it_lacks(
+    system: System, tmp_path: Path
+) -> None:
+    lax = Authority(tmp_path, "lax", is_strict=False)
+    with TlsServer(system.redis_server.port, lax.server_context()) as server:
+        url = f"rediss://{HOST}:{server.port}/0?ssl_ca_certs={lax.file}"
+        done = system.run("-m", "app", "bridge", REDIS_URL=url)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "authorityKeyIdentifier" in done.stderr
 
 
 def test_celery_verifies_the_certificate_too(tls: Tls) -> None:
