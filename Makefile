@@ -45,9 +45,9 @@ $(BENCH_READY): $(READY) requirements/bench.txt requirements/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
 
-# The JSON Schemas of docs/, after a form in app/forms.py has changed
+# The JSON Schemas of docs/, after a form in app/domain/schemas.py has changed
 contracts: setup
-	$(BIN)/python -m app.contracts docs/schemas
+	$(BIN)/python -m app.domain.json_schemas docs/schemas
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Every Celery setting, with its reason. Read by the worker, Flower and whoever enqueues."""
 
-from app.redis_url import tls_of, without_tls_options
 from app.settings import process_settings
+from app.urls import tls_of, without_tls_options
 
 _given = process_settings().celery_broker_url
 broker_url = without_tls_options(_given)

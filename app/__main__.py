@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from app.commands.command_line import parse
-from app.commands.output import print_error
+from app.cli.output import print_error
+from app.cli.parser import parse
 from app.errors import ProfitBridgeError, StopProgram
-from app.logs import configure
+from app.monitoring.logs import configure
 from app.settings import Settings, process_settings
 
 if TYPE_CHECKING:
-    from app.handover import Handover
+    from app.delivery.dispatcher import Handover
 
 
 class _Service(Protocol):
@@ -26,14 +26,14 @@ class _Service(Protocol):
 
 def _bridge(settings: Settings) -> int:
     """Take in reports, keep the daily JSON, republish, and hand over to the workers."""
-    from app.bridge import Bridge
+    from app.accounting.daily_file import DailyFiles
+    from app.accounting.ledger import Ledger
+    from app.bridge.performance_publisher import Republisher
+    from app.bridge.service import Bridge
     from app.channels import PROFIT_REPORT, TICKER_UPDATES
-    from app.daily_file import DailyFiles
-    from app.journal import Journal
-    from app.ledger import Ledger
-    from app.redis_client import connect
-    from app.republisher import Republisher
-    from app.subscriber import Subscriber
+    from app.messaging.client import connect
+    from app.messaging.journal import Journal
+    from app.messaging.subscription import Subscriber
 
     # What is there by now stays; what comes is freed without help. Looking for cycles in it after
     # every 700 objects would cost a quarter of the time of a report.
@@ -54,14 +54,14 @@ def _bridge(settings: Settings) -> int:
 
 def _subscriber(settings: Settings) -> int:
     """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
-    from app.feed import Feed, feed_subscriber
+    from app.bridge.subscriber_service import Feed, feed_subscriber
 
     return _serve(Feed(settings, feed_subscriber(settings), _handover(settings)))
 
 
 def _handover(settings: Settings) -> "Handover":
-    from app.handover import Handover
-    from app.newest import NewestRegister
+    from app.delivery.dispatcher import Handover
+    from app.delivery.register import NewestRegister
     from tasks.queue import CeleryQueue
 
     register = NewestRegister(settings.redis_url)

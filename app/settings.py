@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from app.domain.decoding import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
-from app.messages import ReportKind, stored_symbol
-from app.redis_url import checked as _redis_url
 from app.secret_files import SUFFIX, with_secret_files
+from app.urls import checked as _redis_url
 
 ADMIN = "admin"
 """The FIREBASE_AUTH_UID of a bridge that no database rule is to be asked about."""

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 import requests
 
-from app.daily_file import path_of
+from app.accounting.daily_file import path_of
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import RedisServer, start_redis
 
@@ -115,7 +115,7 @@ class Stage:
     def start_firebase(self) -> Firebase:
         """Start the local database; `is_ready` some time later."""
         port = free_port()
-        command = ("-m", "app.dev.rtdb_server", "--host", "127.0.0.1", "--port", str(port))
+        command = ("-m", "app.dev.rtdb.server", "--host", "127.0.0.1", "--port", str(port))
         firebase = Firebase(self.start("firebase", *command), port)
         self.environment["FIREBASE_DATABASE_EMULATOR_HOST"] = firebase.host
         return firebase

@@ -1,4 +1,4 @@
-"""The tasks: arguments in, one call, retries. What is done is in `app.storing`."""
+"""The tasks: arguments in, one call, retries. What is done is in `app.delivery.store`."""
 
 import functools
 import random
@@ -10,13 +10,19 @@ from typing import Any
 
 from celery import Task
 
+from app.delivery.register import ANY, HIGHEST, NewestRegister, Offer
+from app.delivery.store import Stored, Unfinished, store_newest
+from app.domain.decoding import (
+    PERFORMANCE,
+    Update,
+    performance_value,
+    stored_symbol,
+    to_microseconds,
+)
 from app.errors import GiveUp, RejectMessage, RetryLater
-from app.firebase_client import firebase_of_this_process, node_path
-from app.freshness import FreshnessRecord, MeasuredFirebase
-from app.messages import PERFORMANCE, Update, performance_value, stored_symbol, to_microseconds
-from app.newest import ANY, HIGHEST, NewestRegister, Offer
+from app.firebase.client import firebase_of_this_process, node_path
+from app.monitoring.freshness import FreshnessRecord, MeasuredFirebase
 from app.settings import process_settings
-from app.storing import Stored, Unfinished, store_newest
 from tasks.celery_app import app
 
 FIRST_PAUSE = 0.25

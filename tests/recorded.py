@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.book import Figures
-from app.daily_file import DailyFiles
-from app.ledger import Ledger
-from app.messages import DAY, ProfitReport, ReportKind
+from app.accounting.daily_file import DailyFiles
+from app.accounting.ledger import Ledger
+from app.domain.decoding import DAY, ProfitReport, ReportKind
+from app.domain.totals import Figures
 
 
 def made(symbol: str, at: int, total: int, sender: str = "scale_t") -> ProfitReport:

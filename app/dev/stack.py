@@ -22,20 +22,20 @@ import redis
 from rich.console import Console
 from rich.live import Live
 
+from app.accounting.daily_file import path_of
 from app.channels import JOURNAL, PROFIT_REPORT
-from app.daily_file import path_of
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import start_redis
-from app.dev.rtdb_rule_expressions import RuleError
-from app.dev.rtdb_rules import load_rules
+from app.dev.rtdb.rule_expressions import RuleError
+from app.dev.rtdb.rules import load_rules
+from app.domain.decoding import day_of
 from app.errors import StopProgram, WrongUse
-from app.messages import day_of
-from app.redis_client import connect
+from app.messaging.client import connect
+from app.operations.watch.table import changed_lines, drawn
+from app.operations.watch.tickers import Row
+from app.operations.watch.watcher import Watcher
 from app.settings import EMULATOR_NAMESPACE, Settings, variables
-from app.stop_signals import StopAsked, StopSignals
-from app.watching.table import changed_lines, drawn
-from app.watching.tickers import Row
-from app.watching.watcher import Watcher
+from app.shutdown import StopAsked, StopSignals
 
 START_WITHIN = 60.0
 """Seconds that a program may take to be ready, on a busy machine."""
@@ -172,7 +172,7 @@ class Stack:
         options = ["--host", "127.0.0.1", "--port", str(port)]
         if self._rules is not None:
             options += ["--rules", str(self._rules.absolute())]
-        firebase = self._start(self._stores, "firebase", "-m", "app.dev.rtdb_server", *options)
+        firebase = self._start(self._stores, "firebase", "-m", "app.dev.rtdb.server", *options)
         self._wait(firebase, lambda: _answers(self._firebase_host, "/"))
 
     def _start(self, group: list[Process], name: str, *arguments: str) -> Process:

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from app import vitals
 from app.__main__ import main
+from app.monitoring import health as vitals
 
 if __name__ == "__main__":
     sign, right = Path(sys.argv[1]), time.time_ns

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import _SERVICES, main
-from app.commands import COMMANDS, Command
+from app.accounting.ledger import Ledger
+from app.accounting.schema import FILE_NAME
+from app.cli.commands import COMMANDS, Command
 from app.dev.processes import free_port
-from app.ledger import Ledger
-from app.ledger_tables import FILE_NAME
-from app.messages import ProfitReport, day_of, to_text
+from app.domain.decoding import ProfitReport, day_of, to_text
 from tests.system import PATIENCE, ROOT, System, run, run_here, wait_until
 
 CELERY_WORDS = ("celery", "-A", "tasks")

@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from app.channels import JOURNAL
-from app.contracts import schema_of
-from app.firebase_client import node_path
+from app.domain.json_schemas import schema_of
+from app.firebase.client import node_path
 from app.publisher import RedisPublisher
 from tests.examples import Block, blocks
 from tests.system import System, now_text, report, wait_until

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.delivery.register import NewestRegister
 from app.dev.processes import free_port
-from app.messages import PERFORMANCE, Update
-from app.newest import NewestRegister
+from app.domain.decoding import PERFORMANCE, Update
 from tests.system import System, report
 
 

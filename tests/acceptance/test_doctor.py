@@ -13,16 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from app.daily_file import path_of
+from app.accounting.daily_file import path_of
+from app.accounting.schema import FILE_NAME
 from app.dev.processes import free_port
 from app.dev.redis_server import RedisServer, start_redis
-from app.doctor.checks import checks_of
-from app.doctor.findings import FAIL, OK, SKIPPED, WARN, Check, Deployment, Finding, examine
-from app.doctor.redis_checks import clock
-from app.doctor.worker_checks import TASKS
-from app.ledger_tables import FILE_NAME
+from app.messaging.client import connect
+from app.operations.doctor.checks import checks_of
+from app.operations.doctor.findings import (
+    FAIL,
+    OK,
+    SKIPPED,
+    WARN,
+    Check,
+    Deployment,
+    Finding,
+    examine,
+)
+from app.operations.doctor.redis_checks import clock
+from app.operations.doctor.worker_checks import TASKS
 from app.publisher import RedisPublisher
-from app.redis_client import connect
 from app.settings import load_settings
 from tasks import app as celery
 from tests.system import System, envelope, report, run, today, wait_until

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.book import Figures
-from app.daily_file import path_of
-from app.messages import date_of
+from app.accounting.daily_file import path_of
+from app.domain.decoding import date_of
+from app.domain.totals import Figures
 from tests.recorded import hour, made, record
 from tests.system import System, run_here, today, wait_until
 
@@ -139,7 +139,7 @@ def test_a_snapshot_that_is_older_is_said_to_replace_nothing(tmp_path: Path) -> 
 def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.file_verdict.FILE_WITHIN", 0.1)
+    monkeypatch.setattr("app.operations.audit.daily_file_check.FILE_WITHIN", 0.1)
     path = path_of(base, DAY)
     path.write_text(path.read_text().replace("25.27", "25.28"))
     code, out, _ = explain(base, "SOFI")

@@ -11,8 +11,8 @@ import requests
 
 from app.dev.processes import free_port
 from app.errors import StopProgram
+from app.messaging.subscription import Subscriber
 from app.publisher import RedisPublisher
-from app.subscriber import Subscriber
 from tests.system import System, report, wait_until
 from tests.tls import HOST, Authority, TlsServer
 

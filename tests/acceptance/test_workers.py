@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from app.budget import BURST_SECONDS
 from app.dev.processes import Process
+from app.firebase.rate_limit import BURST_SECONDS
 from tests.system import System, envelope, now_text, report, wait_until
 
 PERFORMANCE = {

@@ -51,7 +51,7 @@ class ServerProcess:
 
     def __init__(self, directory: Path, *options: str) -> None:
         port_file = directory / f"port-{uuid.uuid4().hex}"
-        command = [sys.executable, "-m", "app.dev.rtdb_server", "--port-file", str(port_file)]
+        command = [sys.executable, "-m", "app.dev.rtdb.server", "--port-file", str(port_file)]
         # A listener's close() returns only when its blocked read does: frequent keep-alives.
         command += ["--keep-alive", "0.1", *options]
         here = Path(__file__).parents[2]

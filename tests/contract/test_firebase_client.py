@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.domain.decoding import Update
 from app.errors import GiveUp, Misconfigured, RetryLater
-from app.firebase_client import (
+from app.firebase.client import (
     FirebaseClient,
     escape_key,
     firebase_of_this_process,
     node_path,
     unescape_key,
 )
-from app.messages import Update
 from app.settings import Settings, load_settings
 from tests.system import Firebase
 

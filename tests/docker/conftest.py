@@ -211,7 +211,7 @@ celery_base_worker_image = build(path=str(ROOT), tag=IMAGE)
 
 firebase_container = container(
     image="{celery_base_worker_image.id}",
-    command=["python", "-m", "app.dev.rtdb_server", "--host", "0.0.0.0", "--port", "9000"],
+    command=["python", "-m", "app.dev.rtdb.server", "--host", "0.0.0.0", "--port", "9000"],
     network="{default_pytest_celery_network.name}",
     ports={"9000/tcp": ON_LOOPBACK},
     timeout=60,

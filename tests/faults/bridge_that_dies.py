@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from app.__main__ import main
-from app.daily_file import DailyFiles
-from app.handover import Handover
-from app.ledger import Ledger
-from app.republisher import Republisher
-from app.subscriber import Subscriber
+from app.accounting.daily_file import DailyFiles
+from app.accounting.ledger import Ledger
+from app.bridge.performance_publisher import Republisher
+from app.delivery.dispatcher import Handover
+from app.messaging.subscription import Subscriber
 
 STEPS: dict[str, tuple[type, str]] = {
     "receive": (Subscriber, "receive"),

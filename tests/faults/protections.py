@@ -51,13 +51,15 @@ _RESTARTS = "tests/acceptance/test_restarts.py::"
 _SPOOL = "tests/integration/test_spool.py::"
 _WORKERS = "tests/faults/test_workers_killed.py::"
 
-_OVERDUE = Edit("app/handover.py", "offers = self._register.overdue(BULK)", "offers = []")
+_OVERDUE = Edit(
+    "app/delivery/dispatcher.py", "offers = self._register.overdue(BULK)", "offers = []"
+)
 _RETRY = Edit(
     "tasks/store.py",
     "raise task.retry(exc=error, countdown=pause) from None",
     "raise GiveUp(f'{error} {pause}') from None",
 )
-_TOUCHED = Edit("app/daily_file.py", "            self._find_touched()\n", "")
+_TOUCHED = Edit("app/accounting/daily_file.py", "            self._find_touched()\n", "")
 
 PROTECTIONS = [
     # The bridge killed
@@ -70,7 +72,7 @@ PROTECTIONS = [
         ),
         (
             Edit(
-                "app/ledger.py",
+                "app/accounting/ledger.py",
                 'self._position("journal") or "0-0"',
                 "f\"{__import__('time').time_ns() // 1_000_000}-0\"",
             ),
@@ -84,7 +86,7 @@ PROTECTIONS = [
         ),
         (
             Edit(
-                "app/bookkeeper.py",
+                "app/accounting/bookkeeper.py",
                 "reports = self._ledger.unpublished()",
                 "reports: list[ProfitReport] = []",
             ),
@@ -100,7 +102,13 @@ PROTECTIONS = [
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
-        (Edit("app/bookkeeper.py", "is_adopted = report.at <= until", "is_adopted = 0 > until"),),
+        (
+            Edit(
+                "app/accounting/bookkeeper.py",
+                "is_adopted = report.at <= until",
+                "is_adopted = 0 > until",
+            ),
+        ),
     ),
     Protection(
         "what an adopted file has is looked for before anything else is counted",
@@ -108,17 +116,23 @@ PROTECTIONS = [
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
-        (Edit("app/bridge.py", "if self._ledger.begun_at:", "if False:"),),
+        (Edit("app/bridge/service.py", "if self._ledger.begun_at:", "if False:"),),
     ),
     Protection(
         "what moved from an opening to the rows is marked in the same transaction",
         (_BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",),
-        (Edit("app/ledger.py", "published = recorded\n", "pass\n"),),
+        (Edit("app/accounting/ledger.py", "published = recorded\n", "pass\n"),),
     ),
     Protection(
         "one bridge per ledger",
         (_BRIDGE + "test_a_second_bridge_refuses_until_the_first_is_killed",),
-        (Edit("app/ledger.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),),
+        (
+            Edit(
+                "app/accounting/ledger.py",
+                "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+                "pass",
+            ),
+        ),
     ),
     # Delivery
     Protection(
@@ -128,22 +142,22 @@ PROTECTIONS = [
             _REDIS + "test_paused_again_and_again_while_tasks_are_enqueued",
             _PUBLISHER + "test_a_bot_killed_between_sending_and_forgetting_doubles_nothing",
         ),
-        (Edit("app/ledger_tables.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
+        (Edit("app/accounting/schema.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
     ),
     Protection(
         "a late report is not shown where there is a newer day",
         (_DISK + "test_late_across_midnight_and_unknown_past_days",),
-        (Edit("app/book.py", "is_last = day >= self._last", "is_last = True"),),
+        (Edit("app/domain/totals.py", "is_last = day >= self._last", "is_last = True"),),
     ),
     Protection(
         "a report may come from a clock that is ahead of the bridge's",
         (_DISK + "test_bridge_clock_set_back_and_ahead[-2]",),
-        (Edit("app/messages.py", "timedelta(minutes=5)", "timedelta(seconds=1)"),),
+        (Edit("app/domain/decoding.py", "timedelta(minutes=5)", "timedelta(seconds=1)"),),
     ),
     Protection(
         "a report may come from a clock that is behind the bridge's",
         (_DISK + "test_bridge_clock_set_back_and_ahead[2]",),
-        (Edit("app/messages.py", "timedelta(days=7)", "timedelta(minutes=1)"),),
+        (Edit("app/domain/decoding.py", "timedelta(days=7)", "timedelta(minutes=1)"),),
     ),
     # Disks
     Protection(
@@ -151,7 +165,7 @@ PROTECTIONS = [
         (_DISK + "test_disk_full",),
         (
             Edit(
-                "app/bookkeeper.py",
+                "app/accounting/bookkeeper.py",
                 'raise RetryLater(f"the ledger takes nothing: {error}") from None',
                 'log.error("not_counted %s", error)\n'
                 "            self._ledger.journal_position = batch.journal_position\n"
@@ -164,7 +178,7 @@ PROTECTIONS = [
         tuple(_DISK + f"test_ledger_cut_off_in_mid_write[{cut}]" for cut in (1, 100, 5000)),
         (
             Edit(
-                "app/ledger.py",
+                "app/accounting/ledger.py",
                 "outcomes: list[Outcome] = []",
                 "outcomes: list[Outcome] = []\n"
                 '        self._set_position("journal", journal_position)',
@@ -179,7 +193,7 @@ PROTECTIONS = [
         ),
         (
             Edit(
-                "app/daily_file.py",
+                "app/accounting/daily_file.py",
                 "                with self._lock:\n"
                 "                    self._dirty.add(day)\n"
                 "                self._wake.set()\n",
@@ -196,20 +210,20 @@ PROTECTIONS = [
     Protection(
         "a torn daily file is kept for a person",
         (_DISK + "test_daily_file_harmed_under_load[tear]",),
-        (Edit("app/daily_file.py", "    _keep_unusable(path)\n", "    pass\n"),),
+        (Edit("app/accounting/daily_file.py", "    _keep_unusable(path)\n", "    pass\n"),),
     ),
     # Redis
     Protection(
         "a slot that is kept for a retry is free again soon after it",
         (_REDIS + "test_killed_and_restarted_under_load_with_workers_holding_retries",),
-        (Edit("app/storing.py", "RETRY_MARGIN = 15.0", "RETRY_MARGIN = 3600.0"),),
+        (Edit("app/delivery/store.py", "RETRY_MARGIN = 15.0", "RETRY_MARGIN = 3600.0"),),
     ),
     Protection(
         "a journal that Redis lost is read from its start",
         (_REDIS + "test_restarted_with_all_its_data_lost",),
         (
             Edit(
-                "app/journal.py",
+                "app/messaging/journal.py",
                 "return _order(self.end()) < _order(position)",
                 "return False",
             ),
@@ -223,12 +237,12 @@ PROTECTIONS = [
             _FIREBASE + "test_credentials_that_are_wrong_and_then_mended",
             _FIREBASE + "test_a_fifth_of_the_nodes_corrupted_by_hand",
         ),
-        (Edit("app/bridge.py", "self._settings.reconcile_seconds", "86_400"),),
+        (Edit("app/bridge/service.py", "self._settings.reconcile_seconds", "86_400"),),
     ),
     Protection(
         "a subscription that does not answer a PING is given up",
         (_REDIS + "test_half_open_on_the_bridges_side",),
-        (Edit("app/subscriber.py", "PONG_WITHIN = 4.0", "PONG_WITHIN = 3600.0"),),
+        (Edit("app/messaging/subscription.py", "PONG_WITHIN = 4.0", "PONG_WITHIN = 3600.0"),),
     ),
     Protection(
         "a worker waits for its broker only so long",
@@ -240,7 +254,7 @@ PROTECTIONS = [
         (_REDIS + "test_half_open_on_the_publishers_side",),
         (
             Edit(
-                "app/courier.py",
+                "app/publisher/sender.py",
                 "left = max(0.001, deadline - time.monotonic())",
                 "left = 3600.0",
             ),
@@ -262,11 +276,15 @@ PROTECTIONS = [
         (_REDIS + "test_cut_off_for_slowness",),
         (
             Edit(
-                "app/subscriber.py",
+                "app/messaging/subscription.py",
                 "if self._wire is None:\n                    self._subscribe()",
                 'if self._wire is None:\n                    raise OSError("not again")',
             ),
-            Edit("app/bridge.py", "JOURNAL_CHECK_SECONDS = 1.0", "JOURNAL_CHECK_SECONDS = 3600.0"),
+            Edit(
+                "app/bridge/service.py",
+                "JOURNAL_CHECK_SECONDS = 1.0",
+                "JOURNAL_CHECK_SECONDS = 3600.0",
+            ),
         ),
     ),
     Protection(
@@ -299,7 +317,7 @@ PROTECTIONS = [
         ),
         (
             Edit(
-                "app/newest_scripts.py",
+                "app/delivery/lua_scripts.py",
                 "if s.till > now and s.holder ~= task .. '/' then",
                 "if false then",
             ),
@@ -316,7 +334,7 @@ PROTECTIONS = [
         (_FIREBASE + "test_down_for_two_minutes_under_load",),
         (
             Edit(
-                "app/storing.py",
+                "app/delivery/store.py",
                 "register.keep(writes, holder, seconds + RETRY_MARGIN, in_doubt=in_doubt)",
                 "register.give_back(writes, holder, in_doubt=in_doubt)",
             ),
@@ -336,7 +354,7 @@ PROTECTIONS = [
         (_FIREBASE + "test_troubled[slow, 40 ms-fault1]",),
         (
             Edit(
-                "app/storing.py",
+                "app/delivery/store.py",
                 "writes = register.confirm(taken, holder, refused)",
                 "register.confirm(taken, holder, refused)\n        writes = []",
             ),
@@ -348,7 +366,7 @@ PROTECTIONS = [
         (_FIREBASE + "test_writes_that_land_after_their_timeout_over_newer_data",),
         (
             Edit(
-                "app/newest.py",
+                "app/delivery/register.py",
                 "doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0",
                 "doubt = 0",
             ),
@@ -371,13 +389,13 @@ PROTECTIONS = [
     Protection(
         "the one value that Firebase refuses is found, and the others are stored",
         (_FIREBASE + "test_one_poisoned_symbol_in_a_bulk_write",),
-        (Edit("app/storing.py", "if len(writes) == 1:", "if True:"),),
+        (Edit("app/delivery/store.py", "if len(writes) == 1:", "if True:"),),
     ),
     # The publisher's spool
     Protection(
         "what a bot that was killed has left is sent by the next one",
         (_PUBLISHER + "test_a_killed_bot_leaves_its_reports_to_the_next_one",),
-        (Edit("app/publisher.py", "        self._courier.take_over_leftovers()\n", ""),),
+        (Edit("app/publisher/publisher.py", "        self._courier.take_over_leftovers()\n", ""),),
     ),
     Protection(
         "what is spooled goes first",
@@ -385,12 +403,24 @@ PROTECTIONS = [
             _PUBLISHER
             + "test_reports_made_while_redis_is_down_arrive_by_themselves_once_and_in_order",
         ),
-        (Edit("app/courier.py", "self._spool.oldest(_BATCH)", "self._spool.oldest(_BATCH)[::-1]"),),
+        (
+            Edit(
+                "app/publisher/sender.py",
+                "self._spool.oldest(_BATCH)",
+                "self._spool.oldest(_BATCH)[::-1]",
+            ),
+        ),
     ),
     Protection(
         "a spooled report that is torn or damaged is known by its checksum",
         (_SPOOL + "test_a_damaged_record_is_left_to_a_person_and_the_others_are_sent",),
-        (Edit("app/spool.py", 'if checksum == b"%08x" % zlib.crc32(message):', "if checksum:"),),
+        (
+            Edit(
+                "app/publisher/spool.py",
+                'if checksum == b"%08x" % zlib.crc32(message):',
+                "if checksum:",
+            ),
+        ),
     ),
     Protection(
         "the spool of a bot that lives is left alone",
@@ -398,6 +428,12 @@ PROTECTIONS = [
             _SPOOL + "test_two_writers_in_one_folder_leave_each_other_alone",
             _SPOOL + "test_a_process_that_lives_keeps_its_file_and_one_that_is_killed_leaves_it",
         ),
-        (Edit("app/spool.py", "fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"),),
+        (
+            Edit(
+                "app/publisher/spool.py",
+                "fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+                "pass",
+            ),
+        ),
     ),
 ]

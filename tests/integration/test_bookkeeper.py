@@ -7,14 +7,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.bookkeeper import Batch, Bookkeeper
-from app.daily_file import path_of
+from app.accounting.bookkeeper import Batch, Bookkeeper
+from app.accounting.daily_file import path_of
+from app.accounting.ledger import Ledger
+from app.accounting.ledger_reader import LedgerReader
+from app.domain.decoding import DAY, ProfitReport, to_text
+from app.domain.rendering import News
 from app.errors import RetryLater, StopProgram, WrongSetting
-from app.ledger import Ledger
-from app.ledger_day import LedgerDay
-from app.ledger_reader import LedgerReader
-from app.messages import DAY, ProfitReport, to_text
-from app.news import News
+from app.operations.audit.rebuilt_day import LedgerDay
 from app.settings import Settings
 
 TODAY = 20_000

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.amounts import MILLIONTHS
-from app.bridge import BATCH, PUBLISHED_AT_ONCE, Bridge
+from app.accounting.daily_file import DailyFiles, path_of, read_figures
+from app.accounting.ledger import Ledger
+from app.bridge.performance_publisher import Republisher
+from app.bridge.service import BATCH, PUBLISHED_AT_ONCE, Bridge
 from app.channels import JOURNAL, PROFIT_REPORT
-from app.daily_file import DailyFiles, path_of, read_figures
-from app.handover import Handover
-from app.journal import NEWEST, START, Journal, JournalEntry
-from app.ledger import Ledger
-from app.messages import ProfitReport, to_microseconds
-from app.newest import NewestRegister, Offer
-from app.redis_client import connect
-from app.republisher import Republisher
+from app.delivery.dispatcher import Handover
+from app.delivery.register import NewestRegister, Offer
+from app.domain.amounts import MILLIONTHS
+from app.domain.decoding import ProfitReport, to_microseconds
+from app.messaging.client import connect
+from app.messaging.journal import NEWEST, START, Journal, JournalEntry
+from app.messaging.subscription import Subscriber
 from app.settings import load_settings
-from app.subscriber import Subscriber
 from tests.system import Listener, envelope, now_text, report, today
 
 
@@ -91,7 +91,7 @@ def counted(folder: Path) -> int:
 def test_a_stop_does_not_wait_for_the_end_of_a_long_journal_which_is_counted_at_the_next_start(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.bridge._FINISH_WITHIN", 0)
+    monkeypatch.setattr("app.bridge.service._FINISH_WITHIN", 0)
     begun(tmp_path).close()
     reported = 5 * BATCH
     journal = Watched(connect(redis_url))

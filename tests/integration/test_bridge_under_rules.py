@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import redis
 
+from app.delivery.failed_stores import read_failed
+from app.delivery.register import NewestRegister, Offer
+from app.delivery.store import store_newest
+from app.domain.decoding import Update
 from app.errors import Misconfigured, OutcomeUnknown, Outdated
-from app.failed_stores import read_failed
-from app.firebase_client import FirebaseClient
-from app.messages import Update
-from app.newest import NewestRegister, Offer
+from app.firebase.client import FirebaseClient
 from app.settings import load_settings
-from app.storing import store_newest
 from tests.rules.cases import AT_ELEVEN, AT_TEN, ORDER, performance
 from tests.system import ROOT, Firebase, wait_until
 

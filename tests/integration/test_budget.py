@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from app.budget import BURST_SECONDS, LONGEST_WAIT, Budget
 from app.channels import KEY_PREFIX
 from app.errors import RetryLater
+from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, Budget
 from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024

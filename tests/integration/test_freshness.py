@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 import redis
 
+from app.domain.decoding import Update, to_text
 from app.errors import RetryLater
-from app.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
-from app.messages import Update, to_text
-from app.metrics import FRESHNESS
+from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
+from app.monitoring.metrics import FRESHNESS
 
 
 class Takes:

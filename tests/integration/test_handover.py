@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from app.handover import BULK, FEW, MOST_WAITING, Handover
-from app.newest import NewestRegister
+from app.delivery.dispatcher import BULK, FEW, MOST_WAITING, Handover
+from app.delivery.register import NewestRegister
 from app.settings import load_settings
 from tasks.celery_app import app
 from tasks.queue import CeleryQueue

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import redis
 
+from app.delivery.failed_stores import read_failed
+from app.delivery.register import LEASE_SECONDS, NewestRegister, Offer, Standing
+from app.delivery.store import MOST_LOOKS, Unfinished, store_newest
+from app.domain.decoding import Update
 from app.errors import RetryLater
-from app.failed_stores import read_failed
-from app.firebase_client import FirebaseClient
-from app.messages import Update
-from app.newest import LEASE_SECONDS, NewestRegister, Offer, Standing
+from app.firebase.client import FirebaseClient
 from app.settings import Settings, load_settings
-from app.storing import MOST_LOOKS, Unfinished, store_newest
 from tests.system import Firebase
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from app.errors import RetryLater
-from app.spool import Spool
+from app.publisher.spool import Spool
 from tests.system import PATIENCE, ROOT
 
 APPENDING = """
 import sys
 from pathlib import Path
-from app.spool import Spool
+from app.publisher.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), "redis-6379-0")
 for number in range(1_000_000):
@@ -176,7 +176,7 @@ def test_a_disk_that_is_full_in_mid_append_is_told_and_harms_no_other_record(
         return int(write(number, content[: len(content) // 2], place))
 
     with monkeypatch.context() as full:
-        full.setattr("app.spool.os.pwrite", half)
+        full.setattr("app.publisher.spool.os.pwrite", half)
         with pytest.raises(RetryLater, match=r"keeps nothing: No space left on device"):
             own.append(b"second, which is too long")
     own.append(b"third")

@@ -1,4 +1,4 @@
-"""One execution of `app.storing.store_newest`, taken apart into its steps.
+"""One execution of `app.delivery.store.store_newest`, taken apart into its steps.
 
 What an execution does next depends on nothing but the answers that it had so far. So its state is
 the tuple of those, and its next step is found by running it again with these answers until it asks
@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
+from app.delivery.dispatcher import BULK
+from app.delivery.register import NewestRegister, Offer
+from app.delivery.store import Stored, Unfinished, store_newest
+from app.domain.decoding import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
-from app.handover import BULK
-from app.messages import Update
-from app.newest import NewestRegister, Offer
-from app.storing import Stored, Unfinished, store_newest
 from tests.model.lua_redis import SCRIPTS
 
 

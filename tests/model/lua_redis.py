@@ -1,4 +1,4 @@
-"""Where the scripts of `app.newest` run: in this process, or in a real Redis.
+"""Where the scripts of `app.delivery.register` run: in this process, or in a real Redis.
 
 In this process a script is a function: what Redis holds and arguments in, answer and what Redis
 holds out. The clock stands still at NOW. Time passes by taking it off every time that Redis holds,
@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import redis
 from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-from app import newest, newest_scripts
 from app.channels import OPEN_SLOTS
-from app.newest import LEASE_SECONDS, NewestRegister
+from app.delivery import lua_scripts as newest_scripts
+from app.delivery import register as newest
+from app.delivery.register import LEASE_SECONDS, NewestRegister
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All that Redis holds, sorted, so that equal is the same. Every key has fields: a slot its own,

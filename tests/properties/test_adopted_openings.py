@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.book import DayBook, Figures, add_up
-from app.bookkeeper import Batch, Bookkeeper
+from app.accounting.bookkeeper import Batch, Bookkeeper
+from app.accounting.daily_file import path_of, read_figures
+from app.accounting.ledger import Ledger
+from app.accounting.ledger_reader import LedgerReader
 from app.channels import AGGREGATE
-from app.comparison import contradictions
-from app.daily_file import path_of, read_figures
-from app.ledger import Ledger
-from app.ledger_reader import LedgerReader
-from app.messages import DAY, FIELDS, ProfitReport, ReportKind, day_of, to_text
+from app.domain.decoding import DAY, FIELDS, ProfitReport, ReportKind, day_of, to_text
+from app.domain.totals import DayBook, Figures, add_up
+from app.operations.audit.comparison import contradictions
 
 TODAY = 20_000
 DAYS = (TODAY - 1, TODAY)

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
-from app.contracts import CONTRACTS, schema_of
-from app.errors import RejectMessage
-from app.messages import (
+from app.domain.decoding import (
     performance_value,
     read_performance,
     read_report,
@@ -20,6 +18,8 @@ from app.messages import (
     to_microseconds,
     to_text,
 )
+from app.domain.json_schemas import CONTRACTS, schema_of
+from app.errors import RejectMessage
 from tests.properties.instances import AWKWARD, as_bytes, instances, spoiled
 
 SCHEMAS = {name: schema_of(name) for name in CONTRACTS}

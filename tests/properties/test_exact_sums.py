@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.amounts import LARGEST, from_shown, shown, to_millionths
-from app.book import NOTHING, Book, DayBook, Figures, add_up
+from app.accounting.ledger import Ledger, Outcome
 from app.channels import AGGREGATE
-from app.ledger import Ledger, Outcome
-from app.messages import DAY, ProfitReport, ReportKind, day_of
+from app.domain.amounts import LARGEST, from_shown, shown, to_millionths
+from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
+from app.domain.totals import NOTHING, Book, DayBook, Figures, add_up
 
 TODAY = 20_000
 AMOUNTS = st.integers(-(10**15), 10**15)

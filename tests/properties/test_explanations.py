@@ -5,13 +5,13 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.amounts import LARGEST, MILLIONTHS
-from app.book import NOTHING, DayBook, Figures
 from app.channels import AGGREGATE
-from app.explanation import account, steps
-from app.messages import DAY, ProfitReport, ReportKind, read_report
-from app.replaying import data_of, moved
-from app.tally import Tally, same_amounts
+from app.cli.replaying import data_of, moved
+from app.domain.amounts import LARGEST, MILLIONTHS
+from app.domain.decoding import DAY, ProfitReport, ReportKind, read_report
+from app.domain.totals import NOTHING, DayBook, Figures
+from app.operations.audit.breakdown import account, steps
+from app.operations.audit.tally import Tally, same_amounts
 
 TODAY = 20_000
 KINDS = st.sampled_from(("increment", "snapshot"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.dev.rtdb_rules import without_comments
+from app.dev.rtdb.rules import without_comments
 from tests.node import node_for
 from tests.rules.cases import BRIDGE, CASES, EXPRESSIONS, TREE_BEFORE, USER, Case
 from tests.system import ROOT, Firebase

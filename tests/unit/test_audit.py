@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.book import DayBook, Figures
-from app.comparison import Difference, compare, contradictions, differences
-from app.messages import ProfitReport, ReportKind
+from app.domain.decoding import ProfitReport, ReportKind
+from app.domain.totals import DayBook, Figures
+from app.operations.audit.comparison import Difference, compare, contradictions, differences
 
 AT = "2025-05-15T13:32:56.582434+00:00"
 

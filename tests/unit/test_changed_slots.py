@@ -1,6 +1,6 @@
 """Of every slot the newest value is handed over, and none waits behind busy ones."""
 
-from app.changed_slots import ChangedSlots
+from app.delivery.conflating_queue import ChangedSlots
 
 LIMIT = 10
 MANY = 3 * LIMIT

@@ -10,7 +10,6 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 import tasks
-from app.amounts import LARGEST
 from app.channels import (
     AGGREGATE,
     JOURNAL,
@@ -19,8 +18,9 @@ from app.channels import (
     TICKER_UPDATES,
     performance_channel,
 )
-from app.contracts import CONTRACTS, schema_of, text_of
-from app.messages import read_performance, read_report, read_update, to_microseconds
+from app.domain.amounts import LARGEST
+from app.domain.decoding import read_performance, read_report, read_update, to_microseconds
+from app.domain.json_schemas import CONTRACTS, schema_of, text_of
 from tests.examples import Example, examples
 from tests.node import node_for
 from tests.system import ROOT

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.logs import JsonFormatter, formatter
+from app.monitoring.logs import JsonFormatter, formatter
 from app.settings import Settings
 from tests.system import ROOT
 
@@ -43,7 +43,7 @@ def test_every_log_call_names_its_event_and_its_fields() -> None:
     assert found > 20
 
 
-def record(text: str, *values: object, logger: str = "app.bridge") -> logging.LogRecord:
+def record(text: str, *values: object, logger: str = "app.bridge.service") -> logging.LogRecord:
     return logging.LogRecord(logger, logging.WARNING, __file__, 1, text, values, None)
 
 
@@ -61,7 +61,7 @@ def test_event_and_fields_of_a_json_line_are_those_of_the_call() -> None:
     del line["ts"]
     assert line == {
         "level": "WARNING",
-        "logger": "app.bridge",
+        "logger": "app.bridge.service",
         "event": "not_handed_over",
         "fields": {"slots": 3, "reason": 'a "b"\nc', "hint": "at the next start"},
     }

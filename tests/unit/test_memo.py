@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.memo import Memo
+from app.domain.cache import Memo
 
 
 def test_a_key_is_asked_for_once() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.errors import RejectMessage
-from app.messages import (
+from app.domain.decoding import (
     LARGEST_MESSAGE,
     performance_value,
     read_performance,
@@ -16,6 +15,7 @@ from app.messages import (
     to_microseconds,
     to_text,
 )
+from app.errors import RejectMessage
 from tests.system import envelope, report
 
 NOW = to_microseconds("2025-05-15T14:00:00+00:00")

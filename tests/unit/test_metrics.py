@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from app import __version__
-from app.metrics import METRICS, REASONS, as_markdown, reason_class
+from app.monitoring.metrics import METRICS, REASONS, as_markdown, reason_class
 from tests.system import ROOT
 
 ALERTS = ROOT / "docs" / "alerts.yml"
@@ -20,7 +20,9 @@ needs_promtool = pytest.mark.skipif(
 
 
 def test_the_documentation_has_every_metric_as_it_is_declared() -> None:
-    assert (ROOT / "docs" / "metrics.md").read_text() == as_markdown(), "python -m app.metrics"
+    assert (ROOT / "docs" / "metrics.md").read_text() == as_markdown(), (
+        "python -m app.monitoring.metrics"
+    )
 
 
 def test_the_version_that_is_told_is_that_of_the_project() -> None:
@@ -28,9 +30,9 @@ def test_the_version_that_is_told_is_that_of_the_project() -> None:
     assert project["project"]["version"] == __version__
 
 
-@pytest.mark.parametrize("module", ["messages", "amounts"])
+@pytest.mark.parametrize("module", ["decoding", "amounts"])
 def test_every_reason_for_which_a_message_is_refused_has_a_class_of_its_own(module: str) -> None:
-    tree = ast.parse((ROOT / "app" / f"{module}.py").read_text())
+    tree = ast.parse((ROOT / "app" / "domain" / f"{module}.py").read_text())
     texts = [
         "".join(str(part.value) if isinstance(part, ast.Constant) else "total" for part in parts)
         for node in ast.walk(tree)

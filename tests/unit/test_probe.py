@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from app.dev.processes import free_port
-from app.probe import main
+from app.monitoring.healthcheck import main
 
 
 class Service(BaseHTTPRequestHandler):

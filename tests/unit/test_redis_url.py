@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.redis_url import checked, tls_of, without_tls_options
+from app.urls import checked, tls_of, without_tls_options
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-from app.dev.rtdb_history import MOST_LINES, MOST_POINTS, History, Line
+from app.dev.rtdb.history import MOST_LINES, MOST_POINTS, History, Line
 
 DAY = "2025-05-15"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.dev.rtdb_nodes import (
+from app.dev.rtdb.nodes import (
     INVALID_KEY,
     INVALID_PATH,
     MAX_STRING_BYTES,
@@ -21,7 +21,7 @@ from app.dev.rtdb_nodes import (
     parse_path,
     same,
 )
-from app.dev.rtdb_tree import NULL_ETAG, RtdbTree, event_for, leaf_writes
+from app.dev.rtdb.tree import NULL_ETAG, RtdbTree, event_for, leaf_writes
 
 # Few and short keys, integers among them: paths then meet each other, and lists come about.
 KEYS = st.sampled_from(["a", "b", "0", "1", "2", "07", "é"])

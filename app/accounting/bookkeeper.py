@@ -1,0 +1,269 @@
+"""The bookkeeper: every report into the ledger first, then into the book."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.accounting.daily_file import path_of, read_figures, set_aside
+from app.accounting.ledger import Ledger, Outcome
+from app.accounting.schema import Rejected
+from app.channels import AGGREGATE
+from app.domain.decoding import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
+from app.domain.rendering import News
+from app.domain.totals import NOTHING, Book, Change
+from app.errors import SEE_DOCTOR, RejectMessage, RetryLater, StopProgram, WrongSetting
+from app.monitoring.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Batch:
+    """What is counted together: reports with the messages they came in, and what was no report."""
+
+    journal_position: str
+    """Up to where the journal is read once this is counted."""
+    accepted: list[tuple[ProfitReport, bytes]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    from_before: bool = False
+    """Journaled before the ledger was begun: what is accepted may be in adopted files already."""
+
+
+class Bookkeeper:
+    """Keeps ledger and book together, and takes in the daily files that were there before.
+
+    Args:
+        ledger: the truth.
+        base: PROFIT_BASE_PATH, where daily files may already be.
+        kind: what a report of a new day means.
+        clock: the time in microseconds since 1970 UTC.
+        metrics: told of every batch.
+        decimals: places of the amounts that are shown.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        base: Path,
+        kind: ReportKind,
+        clock: Callable[[], int],
+        metrics: Metrics | None = None,
+        decimals: int = 2,
+    ) -> None:
+        self._ledger = ledger
+        self._base = base
+        self._kind = kind
+        self._clock = clock
+        self._metrics = metrics or Metrics()
+        self._decimals = decimals
+        self._today = day_of(clock())
+        self.book = Book()
+        # Kept until it is told: the disk may open a day and then not take the batch.
+        self._untold: list[Change] = []
+
+    def check_kind(self) -> None:
+        """See that today is of the kind that is set, before anything else is done.
+
+        Raises:
+            WrongSetting: today was begun with the other kind of report.
+            StopProgram: the ledger cannot be read.
+        """
+        with self._reading():
+            kind = self._ledger.open_day(self._today, self._kind)
+        if kind != self._kind:
+            raise WrongSetting(
+                f"PROFIT_REPORT_KIND={self._kind}: today's reports were of the other kind so far; "
+                "change it after midnight UTC"
+            )
+
+    def open(self, journal_end: Callable[[], str]) -> None:
+        """Read all days that a report may still come for.
+
+        Args:
+            journal_end: up to where the journal is filled, asked where the ledger is begun.
+
+        Raises:
+            StopProgram: ledger or daily files cannot be read.
+        """
+        with self._reading():
+            # A ledger that was lost, or is an old copy, shows in that a file has what it has not.
+            if self._ledger.is_new or (
+                self._ledger.is_empty(self._today) and path_of(self._base, self._today).exists()
+            ):
+                self._ledger.begin(journal_end())
+            for day in sorted(self._known_days(self._today) | {self._today}):
+                self._open_day(day)
+
+    def news_at_start(self) -> News:
+        """All figures, as no news; then what an earlier run recorded and perhaps did not publish.
+
+        The latter is counted. Both together, so that no daily file goes back in between.
+
+        Raises:
+            StopProgram: ledger or daily files cannot be read.
+        """
+        news = News(self._decimals)
+        for day in self.book.days:
+            news.take_in(self._figures_of(day))
+        with self._reading():
+            reports = self._ledger.unpublished()
+            if reports:
+                log.info("publishing_again reports=%d", len(reports))
+            # After a week's rest their day may be one that no report could come for any more.
+            self._open_days_of(reports)
+        return self._apply(reports, news)
+
+    def count(self, batch: Batch) -> News:
+        """Record a batch, and count what is new in it; what that changes.
+
+        Where that opens a day of which something is known already, that comes first, as no news.
+        What adopted files have already is recorded, so that it counts once, and changes nothing.
+
+        Raises:
+            RetryLater: the disk did not take it; nothing of the batch was counted.
+        """
+        now = self._clock()
+        try:
+            self._turn_page(day_of(now))
+            days = self._open_days_of([report for report, _ in batch.accepted])
+            if batch.from_before:
+                reports, adopted = self._adopted_first(batch.accepted)
+            else:
+                reports, adopted = batch.accepted, 0
+            began = time.monotonic()
+            outcomes = self._ledger.record(
+                reports, batch.rejected, batch.journal_position, to_text(now), adopted
+            )
+            took = time.monotonic() - began
+        except (sqlite3.Error, OSError) as error:
+            raise RetryLater(f"the ledger takes nothing: {error}") from None
+        reasons = [rejected.reason for rejected in batch.rejected]
+        counted = []
+        for (report, _), outcome in zip(reports, outcomes, strict=True):
+            if outcome is Outcome.COUNTED:
+                counted.append(report)
+            elif outcome is Outcome.CONFLICT:
+                reasons.append(f"conflict: {report.symbol} from {report.sender!r}")
+        if reasons:
+            # One line for a batch: a bot gone wild must not slow the loop by logging.
+            log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
+            self._metrics.rejected(reasons)
+        conflicts = len(reasons) - len(batch.rejected)
+        tally = {
+            "counted": len(counted),
+            "repeated": len(reports) - len(counted) - conflicts,
+            "conflict": conflicts,
+        }
+        # Nearly every batch is of today alone, and nothing is looked through then.
+        is_late = min(days, default=self._today) < self._today
+        late = sum(day_of(report.at) < self._today for report in counted) if is_late else 0
+        self._metrics.batch_counted(took, tally, late)
+        if adopted:
+            known_already = outcomes[:adopted].count(Outcome.COUNTED)
+            log.info("in_adopted_file_already reports=%d", known_already)
+            counted = counted[known_already:]
+        return self._apply(counted, News(self._decimals))
+
+    def _adopted_first(
+        self, reports: list[tuple[ProfitReport, bytes]]
+    ) -> tuple[list[tuple[ProfitReport, bytes]], int]:
+        """Put those first that an adopted file has by their time; how many they are."""
+        days = {day_of(report.at) for report, _ in reports}
+        until = {day: self._ledger.adopted_until(day) for day in days}
+        adopted: list[tuple[ProfitReport, bytes]] = []
+        others: list[tuple[ProfitReport, bytes]] = []
+        for report, message in reports:
+            is_adopted = report.at <= until[day_of(report.at)].get(report.symbol, -1)
+            (adopted if is_adopted else others).append((report, message))
+        return adopted + others, len(adopted)
+
+    def prune(self, days_kept: int, limit: int) -> None:
+        """Drop up to `limit` reports of days that are older than `days_kept`."""
+        try:
+            dropped = self._ledger.prune(day_of(self._clock()) - days_kept, limit)
+        except sqlite3.Error as error:
+            log.warning("ledger_not_pruned reason=%s", error)
+            return
+        if dropped:
+            log.info("ledger_pruned reports=%d", dropped)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """End the program with one line where the start cannot read what it begins with."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StopProgram(
+                f"PROFIT_BASE_PATH={self._base}: ledger or daily files cannot be read: "
+                f"{error}{SEE_DOCTOR}"
+            ) from None
+
+    def _open_days_of(self, reports: Iterable[ProfitReport]) -> set[int]:
+        """Open the days that are not open yet; all days of the reports."""
+        days = {day_of(report.at) for report in reports}
+        self._open_days(days)
+        return days
+
+    def _open_days(self, days: set[int]) -> None:
+        for day in days - self.book.days.keys():
+            self._open_day(day)
+            self._untold += self._figures_of(day)
+
+    def _apply(self, reports: Sequence[ProfitReport], news: News) -> News:
+        """Count reports; the news, with what was known of the days that were opened for them."""
+        news.take_in(self._untold)
+        self._untold = []
+        news.take_in(change for report in reports for change in self.book.apply(report))
+        return news
+
+    def _figures_of(self, day: int) -> list[Change]:
+        return [
+            Change(day, symbol, figures, is_newest=False)
+            for symbol, figures in self.book.days[day].items()
+            if figures != NOTHING
+        ]
+
+    def _turn_page(self, today: int) -> None:
+        if today > self._today:
+            self.book.forget_before(_oldest(today))
+        elif today < self._today:
+            # A clock that was ahead has had days forgotten that may be the newest of a symbol.
+            self._open_days(self._known_days(today))
+        self._today = today
+
+    def _known_days(self, today: int) -> set[int]:
+        """The days that a report may still come for and of which the ledger has something."""
+        # Tomorrow too: a report may be minutes ahead.
+        days = range(_oldest(today), today + 2)
+        return {day for day in days if not self._ledger.is_empty(day)}
+
+    def _open_day(self, day: int) -> None:
+        kind = self._ledger.open_day(day, self._kind)
+        if self._ledger.is_empty(day):
+            self._adopt(day)
+        self.book.add_day(day, self._ledger.day_book(day, kind))
+
+    def _adopt(self, day: int) -> None:
+        path = path_of(self._base, day)
+        try:
+            opening = read_figures(path)
+        except RejectMessage as error:
+            aside = set_aside(path)
+            log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
+            return
+        if opening:
+            if AGGREGATE in opening:
+                # As its reports would have made it: none of them is newer than the account.
+                newest = max(figures.at for figures in opening.values())
+                opening[AGGREGATE] = opening[AGGREGATE]._replace(at=newest)
+            self._ledger.adopt(day, opening)
+            log.info("daily_file_adopted path=%s symbols=%d", path, len(opening))
+
+
+def _oldest(today: int) -> int:
+    """The oldest day that a report may come for."""
+    return today - BEHIND_LIMIT.days

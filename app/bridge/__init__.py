@@ -1,0 +1,1 @@
+"""The two services: the bridge, and the subscriber."""

@@ -1,0 +1,95 @@
+"""The values that Firebase refused for good: read, stored again or cleared by an operator."""
+
+import argparse
+import uuid
+from argparse import Namespace
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from app.cli.dead_letters import Kept, act, add_actions, check
+from app.delivery.failed_stores import read_failed, remove_failed
+from app.delivery.register import NewestRegister, Offer
+from app.delivery.store import store_newest
+from app.domain.decoding import (
+    PERFORMANCE,
+    Update,
+    performance_value,
+    stored_symbol,
+    to_microseconds,
+)
+from app.errors import RejectMessage
+from app.firebase.client import firebase_of_this_process
+from app.settings import Settings
+
+_EPILOG = """examples:
+  python -m app failed-stores
+  python -m app failed-stores resend --all
+
+A value that is stored again never replaces a newer one. What Firebase still refuses comes back to
+the list under a new id."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take an action on the list."""
+    parser.epilog = _EPILOG
+    add_actions(parser, str)
+
+
+def run(settings: Settings, arguments: Namespace) -> int:
+    """List, show, store again or clear the values that Firebase refused for good."""
+    check(arguments)
+    url = settings.redis_url
+    entries = {failed["id"]: failed for failed in read_failed(url)}
+
+    def resend(identity: str) -> str:
+        register = NewestRegister(url)
+        offer = _offer_of(entries[identity])
+        stored = store_newest(
+            [offer],
+            register=register,
+            firebase=firebase_of_this_process(settings),
+            task=f"resend-{uuid.uuid4().hex}",
+        )
+        remove_failed(url, [identity])
+        if stored.refused:
+            raise RejectMessage(f"kept under a new id, refused again: {stored.refused[0][1]}")
+        if stored.held:
+            return "left to the task that stores there"
+        if not stored.written:
+            return "not stored: this value is there already, or a newer one"
+        if stored.written[-1].value != offer.update.value:
+            return "stored, but a newer value: this one is old"
+        return "stored"
+
+    return act(
+        arguments,
+        Kept(
+            entries,
+            as_json=lambda identity: entries[identity],
+            as_text=lambda identity: _failed_as_text(entries[identity]),
+            resend=resend,
+            clear=lambda identity: remove_failed(url, [identity]),
+        ),
+    )
+
+
+def _offer_of(failed: Mapping[str, Any]) -> Offer:
+    """The value as its task offered it; no newer than it was then, so that newest wins.
+
+    Raises:
+        RejectMessage: it can never be stored.
+    """
+    symbol, key, value = stored_symbol(failed["symbol"]), failed["key"], failed["value"]
+    if key == PERFORMANCE:
+        value = performance_value(value)
+    at = to_microseconds(failed["at"])
+    if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
+        with suppress(RejectMessage):
+            at = min(at, to_microseconds(value["timestamp"]))
+    return Offer(Update(symbol, key, value), at)
+
+
+def _failed_as_text(failed: Mapping[str, Any]) -> str:
+    place = f"{failed['symbol']} {failed['key']}"
+    return f"{failed['id']}  {failed['at']}  {place}  {failed['reason']}\n    {failed['value']}"

@@ -1,0 +1,1 @@
+"""An RTDB-compatible development server. It imports nothing of this project."""

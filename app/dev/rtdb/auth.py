@@ -1,0 +1,70 @@
+"""Who asks: what the credentials of a request say, as Google's emulator reads them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.dev.rtdb.nodes import RtdbError
+from app.dev.rtdb.rules import Claims
+
+OWNER = "owner"
+"""The token of an administrator. There is no secret: the server is for one machine."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks; an administrator is asked no rule. `auth` is what rules see of all others."""
+
+    auth: Claims = None
+    is_admin: bool = False
+
+
+NOBODY = Asker()
+ADMIN = Asker(is_admin=True)
+
+
+def asker_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> Asker:
+    """Who sent a request, by its headers and the parameters of its URL.
+
+    Raises:
+        RtdbError: 401 for a token, 400 for an override, that cannot be read.
+    """
+    scheme, _, bearer = headers.get("Authorization", "").partition(" ")
+    given = bearer.strip() if scheme.lower() == "bearer" else ""
+    token = given or parameters.get("access_token") or parameters.get("auth")
+    asker = asker_with(token) if token else NOBODY
+    override = parameters.get("auth_variable_override")
+    return asker if override is None or not asker.is_admin else _overridden(override)
+
+
+def asker_with(token: str) -> Asker:
+    """Who signs in with a token: `owner`, or a JWT whose signature nobody looks at.
+
+    Raises:
+        RtdbError: 401, it is neither.
+    """
+    if token == OWNER:
+        return ADMIN
+    try:
+        payload = token.split(".")[1]
+        claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        uid = claims.get("user_id") or claims["sub"]
+    except (LookupError, ValueError, AttributeError):
+        raise RtdbError(401, "Could not parse auth token.") from None
+    sign_in = claims.get("firebase")
+    provider = sign_in.get("sign_in_provider") if isinstance(sign_in, dict) else None
+    return Asker({"uid": uid, "provider": provider or "custom", "token": claims})
+
+
+def _overridden(text: str) -> Asker:
+    try:
+        auth = json.loads(text)
+    except ValueError:
+        auth = text
+    if auth is not None and not isinstance(auth, dict):
+        raise RtdbError(400, "auth_variable_override is an object or null.")
+    return Asker(auth)

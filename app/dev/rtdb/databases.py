@@ -1,0 +1,145 @@
+"""The databases of the development server, one per namespace, and the file that keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Protocol
+
+from app.dev.rtdb.auth import ADMIN, Asker, asker_of
+from app.dev.rtdb.faults import Counters, WriteLog
+from app.dev.rtdb.history import History
+from app.dev.rtdb.http import EventStream, Request, dumps
+from app.dev.rtdb.nodes import Json, Node, Path, RtdbError
+from app.dev.rtdb.rules import Rules
+from app.dev.rtdb.tree import Change, Check, RtdbTree, StreamEvent, event_for, leaf_writes
+
+PERMISSION_DENIED = "Permission denied"
+
+
+class Listener(Protocol):
+    """Who is told of every change at a location: an event stream, or one listen of a websocket."""
+
+    @property
+    def at(self) -> Path:
+        """The location."""
+
+    def tell(self, event: StreamEvent) -> None:
+        """Pass a change on."""
+
+    def keep_alive(self) -> None:
+        """Show that the connection is alive, where it is the server that has to."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+@dataclass
+class Database:
+    """One namespace: its data and who may do what with it, its listeners, log and day so far."""
+
+    rules: Rules | None = None
+    tree: RtdbTree = field(default_factory=RtdbTree)
+    listeners: set[Listener] = field(default_factory=set)
+    log: WriteLog = field(default_factory=WriteLog)
+    history: History = field(default_factory=History)
+
+    def asker_of(self, request: Request) -> Asker:
+        """Who sent a request; where there are no rules, nobody reads its credentials."""
+        return asker_of(request.headers, request.parameters) if self.rules else ADMIN
+
+    def check_read(self, asker: Asker, path: Path) -> None:
+        """Raise RtdbError 401 if there are rules, and they do not let `asker` read there."""
+        if self.rules is None or asker.is_admin:
+            return
+        if not self.rules.may_read(asker.auth, path, self.tree.node(())):
+            raise RtdbError(401, PERMISSION_DENIED)
+
+    def write_check(self, asker: Asker) -> Check | None:
+        """What the tree is to ask before it writes for `asker`; it raises RtdbError 401."""
+        rules = self.rules
+        if rules is None or asker.is_admin:
+            return None
+
+        def check(before: Node | None, after: Node | None, paths: tuple[Path, ...]) -> None:
+            if not rules.may_write(asker.auth, paths, before, after):
+                raise RtdbError(401, PERMISSION_DENIED)
+
+        return check
+
+    def listen(self, request: Request, path: Path) -> None:
+        """Turn the request into a stream that tells what is there, and then every change."""
+        stream = EventStream(request.connection, path)
+        request.connection.set_close_callback(lambda: self.listeners.discard(stream))
+        self.listeners.add(stream)
+        stream.tell(StreamEvent("put", "/", self.tree.get(path)))
+
+    def publish(self, change: Change) -> None:
+        """Note a change of the tree, and tell those who listen."""
+        writes = list(leaf_writes(change))
+        self.log.extend(writes)
+        self.history.note(writes, time.time_ns() // 1_000_000)
+        for listener in list(self.listeners):
+            event = event_for(change, listener.at)
+            if event is not None:
+                listener.tell(event)
+
+
+class Databases:
+    """All databases, and the file that keeps them."""
+
+    def __init__(
+        self, data_file: FilePath | None, counters: Counters, rules: Rules | None = None
+    ) -> None:
+        self.rules = rules
+        self.by_namespace: dict[str, Database] = {}
+        self._data_file = data_file
+        self._counters = counters
+        self._unsaved = False
+
+    def of(self, namespace: str) -> Database:
+        """The database of a namespace; new ones are empty."""
+        return self.by_namespace.setdefault(namespace, Database(self.rules))
+
+    def publish(self, namespace: str, change: Change) -> None:
+        """See to all that follows from a change which a tree has made."""
+        self._counters.commits += 1
+        self._unsaved = True
+        self.of(namespace).publish(change)
+
+    def listeners(self) -> list[Listener]:
+        """Everybody who listens."""
+        return [listener for each in self.by_namespace.values() for listener in each.listeners]
+
+    def clear(self) -> None:
+        """Forget all data and logs. Listeners stay connected, but hear no more of it."""
+        self.by_namespace.clear()
+        self._unsaved = True
+
+    def load(self) -> None:
+        """Read the data file, if there is one. Raises ValueError if it holds something else."""
+        if self._data_file is None or not self._data_file.exists():
+            return
+        try:
+            for namespace, value in json.loads(self._data_file.read_bytes()).items():
+                self.of(namespace).tree.put((), value)
+        except (ValueError, AttributeError, RtdbError) as error:
+            raise ValueError(f"{self._data_file} is not a data file: {error}") from None
+
+    def save(self) -> None:
+        """Write the data file, if there is to be one and something has changed."""
+        if self._data_file is None or not self._unsaved:
+            return
+        data: Json = {name: each.tree.get(()) for name, each in self.by_namespace.items()}
+        write_whole(self._data_file, dumps(data))
+        self._unsaved = False
+
+
+def write_whole(path: FilePath, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

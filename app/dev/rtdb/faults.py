@@ -1,0 +1,181 @@
+"""What tests need of the development server: faults on demand, counters, and a log of writes.
+
+A fault says which requests it meets and what becomes of them. Faults are asked in their order,
+once per request to the database; the first that matches is the one that happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.dev.rtdb.http import Request
+from app.dev.rtdb.nodes import Json, Scalar
+
+WRITE_LOG_SIZE = 100_000
+
+
+@dataclass
+class Fault:
+    """One kind of trouble. Every condition that is set must hold; unset ones match anything.
+
+    Conditions: `method` (`GET`, `PUT`, `PATCH`, `POST`, `DELETE`, `STREAM`), `path` (this location
+    or one below it), `namespace`, `contains` (text in the body). Of the requests that match, the
+    first `skip` pass, then `count` meet the fault (None: all), each with probability `share`.
+
+    What happens: the request waits until the fault is taken away (`hold`) and `delay` seconds, and
+    is then carried out, even if the client has gone meanwhile; the answer waits another
+    `answer_delay` seconds. In its place the connection is closed (`drop`), or `status` is answered.
+    With either, nothing is written unless `commit` is set: then only the answer is lost.
+    """
+
+    method: str | None = None
+    path: str | None = None
+    namespace: str | None = None
+    contains: str | None = None
+    skip: int = 0
+    count: int | None = None
+    share: float = 1.0
+    hold: bool = False
+    delay: float = 0.0
+    answer_delay: float = 0.0
+    status: int | None = None
+    drop: bool = False
+    commit: bool = False
+    hits: int = field(default=0, init=False)
+    released: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+
+    @property
+    def carries_out(self) -> bool:
+        """Whether the request takes effect."""
+        return self.commit or not (self.drop or self.status)
+
+    @property
+    def used_up(self) -> bool:
+        """Whether it has happened `count` times."""
+        return self.count is not None and self.hits >= self.count
+
+    def matches(self, request: Request) -> bool:
+        """Whether the conditions hold; says nothing about skip, count and share."""
+        below = None if self.path is None else self.path.rstrip("/") + "/"
+        return (
+            self.method in (None, request.method)
+            and (below is None or (request.location + "/").startswith(below))
+            and self.namespace in (None, request.namespace)
+            and (self.contains is None or self.contains.encode() in request.body)
+        )
+
+    def as_json(self) -> dict[str, Json]:
+        """The fault as the control endpoint shows and takes it, with its `hits` so far."""
+        return {name: getattr(self, name) for name in (*_FIELD_TYPES, "hits")}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Fault:
+        """Build a fault from the control endpoint's JSON; `hits` is ignored.
+
+        Raises ValueError, naming the field, for one that does not exist or has another type.
+        """
+        given = {name: value for name, value in raw.items() if name != "hits"}
+        for name, value in given.items():
+            if name not in _FIELD_TYPES:
+                known = ", ".join(_FIELD_TYPES)
+                raise ValueError(f"A fault has no field {name!r}; it has: {known}.")
+            wanted = _FIELD_TYPES[name]
+            if value is not None and (
+                not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool)
+            ):
+                raise ValueError(f"A fault's {name!r} cannot be {value!r}.")
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+
+_FIELD_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("method", "path", "namespace", "contains"), str),
+    **dict.fromkeys(("skip", "count", "status"), int),
+    **dict.fromkeys(("share", "delay", "answer_delay"), int | float),
+    **dict.fromkeys(("hold", "drop", "commit"), bool),
+}
+
+
+class Faults:
+    """The faults that are set. Empty unless a test asks for trouble."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        # With a seed the choices of `share` are repeatable.
+        self._random = random.Random(0)  # noqa: S311 - chance, not secrets
+
+    def replace(self, faults: Iterable[Fault]) -> None:
+        """Set these and no others; requests held by the old ones go on."""
+        for old in self._faults:
+            old.released.set()
+        self._faults = list(faults)
+
+    def consult(self, request: Request) -> Fault | None:
+        """The fault that this request meets, counted as a hit; None for none."""
+        for fault in self._faults:
+            if fault.used_up or not fault.matches(request):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+            elif fault.share >= 1 or self._random.random() < fault.share:
+                fault.hits += 1
+                return fault
+        return None
+
+    def as_json(self) -> list[Json]:
+        """All of them in their order, with their hits."""
+        return [fault.as_json() for fault in self._faults]
+
+
+@dataclass
+class Counters:
+    """How many requests to the database there were since the start, or the last clearing.
+
+    `requests` by method (`STREAM` for listeners), `statuses` by answered HTTP status, `dropped`
+    connections by faults, `commits` that were carried out (an atomic multi-path write is one).
+    """
+
+    requests: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    dropped: int = 0
+    commits: int = 0
+
+    def clear(self) -> None:
+        """Start again from nothing."""
+        self.requests.clear()
+        self.statuses.clear()
+        self.dropped = self.commits = 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The counters as the control endpoint shows them."""
+        return {
+            "requests": {"total": self.requests.total(), **self.requests},
+            "statuses": {str(status): count for status, count in self.statuses.items()},
+            "dropped": self.dropped,
+            "commits": self.commits,
+        }
+
+
+class WriteLog:
+    """The leaf writes of one namespace in the order of their commits; the oldest fall out."""
+
+    def __init__(self) -> None:
+        self._writes: deque[tuple[str, Scalar | None]] = deque(maxlen=WRITE_LOG_SIZE)
+        self._total = 0
+
+    def extend(self, writes: Iterable[tuple[str, Scalar | None]]) -> None:
+        """Note the leaves of one commit: path and value, None for a removed one."""
+        for write in writes:
+            self._writes.append(write)
+            self._total += 1
+
+    def as_json(self) -> dict[str, Json]:
+        """`writes` as [path, value] in order, and `forgotten`: how many earlier ones fell out."""
+        return {
+            "writes": [[path, value] for path, value in self._writes],
+            "forgotten": self._total - len(self._writes),
+        }

@@ -1,0 +1,195 @@
+"""HTTP as the development server speaks it, over tornado: requests, answers, event streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import parse_qs, unquote
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import StreamBufferFullError
+
+from app.dev.rtdb.nodes import INVALID_JSON, INVALID_PATH, Json, Path, RtdbError, parse_path
+from app.dev.rtdb.tree import StreamEvent
+
+DEFAULT_NAMESPACE = "profit-bridge"
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_UNREAD_STREAM_BYTES = 64 * 1024 * 1024
+
+NO_DATA = "Error: No data supplied."
+TOO_BIG = "Data to write exceeds the maximum size that can be modified with a single request."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer. `body` is sent as it is; None sends none."""
+
+    status: int
+    body: bytes | None
+    etag: str | None = None
+    content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Json, status: int = 200, etag: str | None = None) -> Answer:
+        """An answer with a JSON body."""
+        return cls(status, dumps(value), etag)
+
+    @classmethod
+    def error(cls, status: int, text: str | None = None) -> Answer:
+        """An error as RTDB words it; without a text, in the words that go with the status."""
+        return cls.of({"error": text or _reason(status)}, status)
+
+    @classmethod
+    def text(cls, status: int, text: str) -> Answer:
+        """A line of plain text."""
+        return cls(status, text.encode() + b"\n", content_type="text/plain; charset=utf-8")
+
+
+class Request(HTTPMessageDelegate):
+    """One request while it is read, and the way to answer it.
+
+    `method` is `STREAM` for a GET that wants to listen.
+    """
+
+    def __init__(self, connection: HTTP1Connection, handle: Callable[[Request], None]) -> None:
+        self.connection = connection
+        self.body = bytearray()
+        self._too_big = False
+        self._handle = handle
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> None:
+        """Take the request line apart."""
+        line = cast(RequestStartLine, start_line)
+        self.headers = headers
+        self.raw_path, _, query = line.path.partition("?")
+        self.parameters = {
+            name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()
+        }
+        self.namespace = self.parameters.get("ns") or DEFAULT_NAMESPACE
+        streams = "text/event-stream" in headers.get("Accept", "")
+        self.method = "STREAM" if line.method == "GET" and streams else line.method
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, and let go of one that is too big."""
+        self._too_big = self._too_big or len(self.body) + len(chunk) > MAX_BODY_BYTES
+        if self._too_big:
+            self.body.clear()
+        else:
+            self.body += chunk
+
+    def finish(self) -> None:
+        """The request is complete."""
+        self._handle(self)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client has gone."""
+        return self.connection.stream.closed()
+
+    @property
+    def location(self) -> str:
+        """The path without `.json`, in plain text and unchecked: faults are chosen by it."""
+        return "/" + unquote(self.raw_path).removesuffix(".json").strip("/")
+
+    def path(self) -> Path:
+        """The location in the database. Raises RtdbError 400 if it cannot be one."""
+        segments = self.raw_path.removesuffix(".json").split("/")
+        try:
+            keys = [unquote(segment, errors="strict") for segment in segments]
+        except UnicodeDecodeError:
+            raise RtdbError(400, INVALID_PATH) from None
+        if any("/" in key for key in keys):  # an escaped slash is no separator, and no key either
+            raise RtdbError(400, INVALID_PATH)
+        return parse_path("/".join(keys))
+
+    def value(self) -> Json:
+        """The JSON of the body. Raises RtdbError 400 if there is none."""
+        if self._too_big:
+            raise RtdbError(400, TOO_BIG)
+        if not self.body.strip():
+            raise RtdbError(400, NO_DATA)
+        try:  # NaN and Infinity pass here, and are refused where numbers are
+            return cast(Json, json.loads(self.body.decode()))
+        except (ValueError, RecursionError):
+            raise RtdbError(400, INVALID_JSON) from None
+
+    def respond(self, answer: Answer) -> None:
+        """Send the answer, if the client is still there."""
+        if self.abandoned:
+            return
+        headers = HTTPHeaders({"Cache-Control": "no-cache", **answer.headers})
+        body = None if self.method == "HEAD" else answer.body
+        if body is not None:
+            headers["Content-Type"] = answer.content_type
+            headers["Content-Length"] = str(len(body))
+        if answer.etag is not None:
+            headers["ETag"] = answer.etag
+        self.connection.write_headers(_start_line(answer.status), headers, body)
+        self.connection.finish()
+
+    def drop(self) -> None:
+        """Close the connection without an answer."""
+        self.connection.close()
+
+
+class EventStream:
+    """One open listener."""
+
+    def __init__(self, connection: HTTP1Connection, at: Path) -> None:
+        self.at = at
+        self._connection = connection
+        # A listener that stops reading is cut off, like a real one; else it would take our memory.
+        connection.stream.max_write_buffer_size = MAX_UNREAD_STREAM_BYTES
+        connection.stream.set_nodelay(True)
+        headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+        connection.write_headers(_start_line(200), HTTPHeaders(headers))
+
+    def tell(self, event: StreamEvent) -> None:
+        """Pass a change on."""
+        self._send(event.kind, {"path": event.path, "data": event.data})
+
+    def keep_alive(self) -> None:
+        """Show that the connection is alive."""
+        self._send("keep-alive", None)
+
+    def _send(self, event: str, data: Json) -> None:
+        if self._connection.stream.closed():
+            return
+        try:
+            self._connection.write(b"event: %b\ndata: %b\n\n" % (event.encode(), dumps(data)))
+        except StreamBufferFullError:
+            self.close()
+
+    def close(self) -> None:
+        """End the stream by closing its connection."""
+        self._connection.close()
+
+
+def dumps(value: Json) -> bytes:
+    """The value as JSON, on one line and without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _start_line(status: int) -> ResponseStartLine:
+    return ResponseStartLine("HTTP/1.1", status, _reason(status))
+
+
+def _reason(status: int) -> str:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "Permission denied"
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,148 @@
+"""The REST API of Firebase Realtime Database: what each request does, and what it is answered.
+
+There are no queries and no priorities. What it does not know it refuses with 501 instead of
+ignoring it. Without rules everybody may do everything, and credentials are not read. The websocket
+has rtdb_session.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from app.dev.rtdb.auth import Asker
+from app.dev.rtdb.databases import Database, Databases
+from app.dev.rtdb.faults import Counters
+from app.dev.rtdb.http import Answer, Request
+from app.dev.rtdb.nodes import INVALID_OBJECT, Json, Path, RtdbError, export
+from app.dev.rtdb.tree import Change, Check, RtdbTree
+
+NAME = "RTDB-compatible development server, not Firebase"
+SUPPORTS = (
+    "GET, PUT, PATCH (multi-path, atomic), POST, DELETE, ns=, print=silent, print=pretty, "
+    "shallow=true, ETag with if-match and if-none-match, SSE streaming, server values, "
+    "key rules and error bodies; over its websocket what the JavaScript SDK does, "
+    "queries, transactions and onDisconnect included, but no priorities and no long polling; "
+    "with --rules FILE: database rules, for unsigned tokens"
+)
+NO_JSON_SUFFIX = "append .json to your request URI to use the REST API."
+
+_QUERIES = {"orderBy", "startAt", "startAfter", "endAt", "endBefore", "equalTo"}
+_UNSUPPORTED = _QUERIES | {"limitToFirst", "limitToLast", "format", "callback"}
+
+
+class RestApi:
+    """Carries out requests on the databases, and counts commits and listeners."""
+
+    def __init__(self, databases: Databases, counters: Counters) -> None:
+        self._databases = databases
+        self._counters = counters
+
+    def carry_out(self, request: Request) -> Answer | None:
+        """Do what is asked. None if the request has become a stream."""
+        try:
+            return self._answer(request)
+        except RtdbError as error:
+            text = error.text
+            if error.key is not None:
+                text = text.format(position=_key_position(request.body.decode(), error.key))
+            return Answer.error(error.status, text)
+
+    def _answer(self, request: Request) -> Answer | None:
+        if request.raw_path in ("/", "/.about"):
+            return Answer.text(200, f"{NAME}. It supports: {SUPPORTS}.")
+        if not request.raw_path.endswith(".json"):
+            return Answer.text(404, NO_JSON_SUFFIX)
+        unsupported = _UNSUPPORTED.intersection(request.parameters)
+        if unsupported:
+            raise RtdbError(501, f"{NAME}: {', '.join(sorted(unsupported))} not supported.")
+        path = request.path()
+        database = self._databases.of(request.namespace)
+        asker = database.asker_of(request)
+        if request.method in ("STREAM", "GET") or _wants_etag(request):
+            database.check_read(asker, path)
+        match request.method:
+            case "STREAM":
+                if not request.abandoned:
+                    self._counters.statuses[200] += 1
+                    database.listen(request, path)
+                return None
+            case "GET":
+                return _read(request, database.tree, path)
+            case "PUT" | "PATCH" | "POST" | "DELETE":
+                return self._write(request, database, path, asker)
+        raise RtdbError(405, f"{request.method} is not supported.")
+
+    def _write(self, request: Request, database: Database, path: Path, asker: Asker) -> Answer:
+        tree, method = database.tree, request.method
+        expected = request.headers.get("if-match")
+        if expected is not None:
+            if method not in ("PUT", "DELETE"):
+                raise RtdbError(400, f"if-match is not supported for {method}.")
+            current = tree.etag(path)
+            if expected != current:
+                return Answer.of(tree.get(path), 412, current)
+        change = _change(request, tree, path, database.write_check(asker))
+        self._databases.publish(request.namespace, change)
+        etag = tree.etag(path) if _wants_etag(request) else None
+        return _render(request, lambda: _reply(method, change), etag)
+
+
+def _read(request: Request, tree: RtdbTree, path: Path) -> Answer:
+    if request.parameters.get("shallow") == "true":
+        return _render(request, lambda: tree.shallow(path), None)
+    etag = tree.etag(path) if _wants_etag(request) else None
+    if etag is not None and etag == request.headers.get("if-none-match"):
+        return Answer(304, None, etag)
+    return _render(request, lambda: tree.get(path), etag)
+
+
+def _change(request: Request, tree: RtdbTree, path: Path, check: Check | None) -> Change:
+    if request.method == "DELETE":
+        return tree.delete(path, check)
+    value = request.value()
+    if request.method == "PUT":
+        return tree.put(path, value, check)
+    if request.method == "POST":
+        return tree.post(path, value, check)
+    if not isinstance(value, dict):
+        raise RtdbError(400, INVALID_OBJECT)
+    return tree.patch(path, value, check)
+
+
+def _wants_etag(request: Request) -> bool:
+    headers = request.headers
+    asks = headers.get("X-Firebase-ETag", "").lower() == "true"
+    return asks or "if-match" in headers or "if-none-match" in headers
+
+
+def _reply(method: str, change: Change) -> Json:
+    """What a write answers: the new child's name, or what is there now."""
+    if method == "POST":
+        return {"name": change.written[0].path[-1]}
+    if change.kind == "put":
+        return export(change.written[0].after)
+    below = len(change.base)
+    return {"/".join(each.path[below:]): export(each.after) for each in change.written}
+
+
+def _render(request: Request, value: Callable[[], Json], etag: str | None) -> Answer:
+    match request.parameters.get("print"):
+        case "silent":
+            return Answer(204, None, etag)
+        case "pretty":
+            body = json.dumps(value(), indent=2, ensure_ascii=False).encode() + b"\n"
+            return Answer(200, body, etag)
+    return Answer.of(value(), etag=etag)
+
+
+def _key_position(text: str, key: str) -> str:
+    """`line:column` of a key in the body, counted from 1, as RTDB names it."""
+    for ensure_ascii in (True, False):
+        written = json.dumps(key, ensure_ascii=ensure_ascii)
+        found = re.search(re.escape(written) + r"\s*:", text)
+        if found:
+            before = text[: found.start()]
+            return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    return "1:1"

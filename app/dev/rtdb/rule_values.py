@@ -1,0 +1,115 @@
+"""The values in database rules, and what can be done with them. Pure: no I/O."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+from app.dev.rtdb.nodes import Node, Path, find
+
+
+class UndefinedError(Exception):
+    """An operation on values that it is not defined for."""
+
+
+class Snapshot(NamedTuple):
+    """What `data`, `newData` and `root` are: a place in the tree, before or after a write."""
+
+    root: Node | None
+    path: Path = ()
+
+    @property
+    def node(self) -> Node | None:
+        """What is there."""
+        return find(self.root, self.path)
+
+    def child(self, path: str) -> Snapshot:
+        """The place at a path below this one."""
+        return Snapshot(self.root, (*self.path, *filter(None, path.split("/"))))
+
+    def parent(self) -> Snapshot:
+        """The place that this one is in."""
+        if not self.path:
+            raise UndefinedError
+        return Snapshot(self.root, self.path[:-1])
+
+    def has_children(self, paths: Collection[str]) -> bool:
+        """Whether something is at each of some paths below this one."""
+        return all(self.child(path).node is not None for path in paths)
+
+
+METHODS: dict[str, Callable[[Snapshot], Any]] = {
+    "val": lambda snapshot: snapshot.node,
+    "exists": lambda snapshot: snapshot.node is not None,
+    "isString": lambda snapshot: isinstance(snapshot.node, str),
+    "isNumber": lambda snapshot: _is_number(snapshot.node),
+    "isBoolean": lambda snapshot: isinstance(snapshot.node, bool),
+    "hasChildren": lambda snapshot: isinstance(snapshot.node, dict),
+    "parent": Snapshot.parent,
+}
+"""The methods without an argument."""
+
+METHODS_WITH_PATH: dict[str, Callable[[Snapshot, str], Any]] = {
+    "child": Snapshot.child,
+    "hasChild": lambda snapshot, path: snapshot.child(path).node is not None,
+}
+
+
+def boolean(value: Any) -> bool:
+    """`value`, which is to be true or false."""
+    if isinstance(value, bool):
+        return value
+    raise UndefinedError
+
+
+def string(value: Any) -> str:
+    """`value`, which is to be a string."""
+    if isinstance(value, str):
+        return value
+    raise UndefinedError
+
+
+def snapshot(value: Any) -> Snapshot:
+    """`value`, which is to be a place in the tree."""
+    if isinstance(value, Snapshot):
+        return value
+    raise UndefinedError
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Whether two values are the same, and of one type."""
+    is_comparable = type(left) is type(right) or (_is_number(left) and _is_number(right))
+    return is_comparable and bool(left == right)
+
+
+def different(left: Any, right: Any) -> bool:
+    """Whether two values are not the same, or of two types."""
+    return not equal(left, right)
+
+
+def _ordered(order: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def compare(left: Any, right: Any) -> bool:
+        both = (left, right)
+        if all(map(_is_number, both)) or all(isinstance(each, str) for each in both):
+            return order(left, right)
+        raise UndefinedError
+
+    return compare
+
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": equal,
+    "===": equal,
+    "!=": different,
+    "!==": different,
+    "<": _ordered(operator.lt),
+    "<=": _ordered(operator.le),
+    ">": _ordered(operator.gt),
+    ">=": _ordered(operator.ge),
+}
+"""The last four are defined for two numbers, or two strings."""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,228 @@
+"""The forms of messages: what decodes them, and what the schemas in `docs/schemas` are made of.
+
+A type is enforced by the decoder. What `Meta` adds for the schema costs a decoder nothing: it is
+checked by `messages`, which gives a reason that a person can act on.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.channels import SENDER
+from app.domain.amounts import LARGEST, NUMERAL
+
+SYMBOL = r"[!#-\[\]-~]{1,32}"
+"""Printable, and nothing that JSON would have to escape."""
+
+LONGEST_SENDER = 128
+"""Characters."""
+
+_SHOWN_SYMBOL = r"^(aggregate|[!#-\[\]-`{-~]{1,32})$"
+_RESERVED = "^[Aa][Gg][Gg][Rr][Ee][Gg][Aa][Tt][Ee]$"
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIMESTAMP = rf"^{_DATE}[T ]{_TIME}(:[0-5][0-9](\.[0-9]{{1,9}})?)?(Z|[+-]{_TIME})?$"
+_SHOWN_TIMESTAMP = rf"^{_DATE}T{_TIME}:[0-5][0-9]\.[0-9]{{6}}\+00:00$"
+
+Amount = int | float | str
+
+Symbol = Annotated[
+    str,
+    Meta(
+        description="Letters of either case are the same. `aggregate` is the account's.",
+        extra_json_schema={"pattern": f"^{SYMBOL}$", "not": {"pattern": _RESERVED}},
+    ),
+]
+Money = Annotated[
+    Amount,
+    Meta(
+        description=f"At most {LARGEST:,} either way; text that is a number is as good as one.",
+        extra_json_schema={"minimum": -LARGEST, "maximum": LARGEST, "pattern": f"^{NUMERAL}$"},
+    ),
+]
+Timestamp = Annotated[
+    str,
+    Meta(
+        description="ISO 8601 with a date and a time; without an offset it is UTC.",
+        extra_json_schema={"pattern": _TIMESTAMP},
+    ),
+]
+ShownTimestamp = Annotated[
+    str,
+    Meta(
+        description="UTC, always in this one form, which also sorts by time.",
+        extra_json_schema={"pattern": _SHOWN_TIMESTAMP},
+    ),
+]
+ShownSymbol = Annotated[
+    str,
+    Meta(
+        description="In capitals; `aggregate` is the whole account.",
+        extra_json_schema={"pattern": _SHOWN_SYMBOL},
+    ),
+]
+Said = Annotated[
+    str | UnsetType, Meta(description="When it was sent, in the sender's local time. Not read.")
+]
+Whose = Annotated[str | UnsetType | None, Meta(description="Who sent it. Not read.")]
+
+
+class ReportData(msgspec.Struct, gc=False):
+    """What one fill added; with PROFIT_REPORT_KIND=snapshot, the symbol's figure of the day."""
+
+    symbol: Symbol
+    total: Money
+    unrealized: Annotated[Money, Meta(description="Bought below the plan's price.")]
+    realized: Annotated[Money, Meta(description="Sold above the plan's price.")]
+    timestamp: Annotated[
+        Timestamp, Meta(description="When the fill was made; it decides the UTC day.")
+    ]
+    converted: Annotated[
+        Money, Meta(description="Unrealized profit that this sale turned into realized.")
+    ] = 0
+
+
+class ReportEnvelope(msgspec.Struct, gc=False):
+    """What is read of a report's message."""
+
+    data: ReportData
+    sender: Annotated[
+        str | None,
+        Meta(
+            description="The bot. Sender, symbol and timestamp identify a report: it counts once.",
+            extra_json_schema={"maxLength": LONGEST_SENDER},
+        ),
+    ] = None
+    journal: Annotated[
+        str | None,
+        Meta(
+            description="`<database number>:profit-bridge:journal` where this message is in the "
+            "journal too: the bridge counts it from there. Not to be set without that.",
+        ),
+    ] = None
+
+
+class ReportMessage(ReportEnvelope):
+    """A profit report, of one fill of one bot."""
+
+    timestamp: Said = UNSET
+
+
+class PerformanceEnvelope(msgspec.Struct):
+    """What is read of a performance that another program has calculated."""
+
+    data: ReportData
+
+
+class Performance(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The figures of the day: exactly these five fields, rounded to PROFIT_DECIMALS places."""
+
+    total: float
+    unrealized: float
+    realized: float
+    converted: float
+    timestamp: ShownTimestamp
+
+
+class NamedPerformance(Performance, forbid_unknown_fields=True):
+    """The figures of the day, of a symbol or of the account."""
+
+    symbol: ShownSymbol
+
+
+class PerformanceMessage(msgspec.Struct):
+    """New figures: every report that is counted leads to its symbol's and then the account's."""
+
+    data: NamedPerformance
+    timestamp: Said
+    sender: Annotated[str, Meta(extra_json_schema={"const": SENDER})]
+
+
+class PriceData(msgspec.Struct, tag_field="type", tag="price"):
+    """A new price. One equal to the price that is stored is not written again."""
+
+    symbol: Symbol
+    price: Money
+    timestamp: Timestamp
+    volume: Annotated[Amount, Meta(description="Stored as it is.")] = 0
+
+
+class Order(msgspec.Struct):
+    """What happened to an order; stored as it is."""
+
+    event: str
+    order: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Whatever the broker says of it; the `id` is the name of its node.",
+            extra_json_schema={
+                "required": ["id"],
+                "properties": {
+                    "id": {"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 1}]}
+                },
+            },
+        ),
+    ]
+    price: Amount | None = None
+    qty: Amount | None = None
+    position_qty: Amount | None = None
+
+
+class OrderData(msgspec.Struct, tag_field="type", tag="order"):
+    """News of an order."""
+
+    symbol: Symbol
+    timestamp: Timestamp
+    order_data: Order
+
+
+class UpdateEnvelope(msgspec.Struct):
+    """What is read of a price's or an order's message."""
+
+    data: PriceData | OrderData
+
+
+class UpdateMessage(UpdateEnvelope):
+    """A price or an order, of one symbol."""
+
+    timestamp: Said = UNSET
+    sender: Whose = UNSET
+
+
+class OrderNode(Order, kw_only=True):
+    """An order, as it is stored. A field that is null has no node."""
+
+    timestamp: Timestamp
+
+
+class TickerNode(msgspec.Struct):
+    """All that is stored of a symbol. A node that nothing was stored in is not there."""
+
+    price: Amount | UnsetType = UNSET
+    volume: Amount | UnsetType = UNSET
+    timestamp: Annotated[Timestamp | UnsetType, Meta(description="Of the price.")] = UNSET
+    last_updated: Annotated[
+        ShownTimestamp | UnsetType, Meta(description="When the price was stored.")
+    ] = UNSET
+    orders: Annotated[
+        dict[str, OrderNode] | UnsetType, Meta(description="By the order's id, escaped.")
+    ] = UNSET
+    performance: Performance | UnsetType = UNSET
+
+
+DailyFile = Annotated[
+    dict[str, Performance],
+    Meta(
+        description="The figures of one UTC day by symbol, and their sum as `aggregate`.",
+        extra_json_schema={"required": ["aggregate"]},
+    ),
+]
+Tree = Annotated[
+    dict[str, TickerNode],
+    Meta(
+        description="The node FIREBASE_ROOT (`services`): symbols, and the account as `aggregate`. "
+        "In a key, what Firebase forbids is `!` and two hex digits: BRK.B is BRK!2EB.",
+        extra_json_schema={"propertyNames": {"pattern": r"^[^.$#\[\]/?%\x00-\x1f\x7f]+$"}},
+    ),
+]

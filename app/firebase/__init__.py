@@ -1,0 +1,1 @@
+"""Firebase Realtime Database: client, paths, rate limit, event stream."""

@@ -1,0 +1,1 @@
+"""Redis: connections, the subscription, the journal."""

@@ -1,0 +1,98 @@
+"""Whether a service is alive and can do its work: told by its main loop, asked by others."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from app.accounting.schema import FILE_NAME
+from app.delivery.dispatcher import Handover
+from app.messaging.subscription import Subscriber
+from app.monitoring.metrics import (
+    LEDGER_SIZE,
+    READY,
+    RECONNECTS,
+    SLOTS_WAITING,
+    SUBSCRIBED,
+    TASKS_WAITING,
+    Metric,
+)
+
+LONGEST_TURN = 15.0
+"""Seconds; a main loop that took no turn for longer hangs. Whatever it does has a time limit."""
+
+_ROOM_NEEDED = 64 * 1024
+
+
+class Vitals:
+    """The state of one service. Nothing here waits for its main loop, or holds it up.
+
+    Args:
+        subscriber: where it listens.
+        handover: where it hands over.
+        folder: of its ledger, where it has one.
+    """
+
+    def __init__(
+        self, subscriber: Subscriber, handover: Handover, folder: Path | None = None
+    ) -> None:
+        self._subscriber = subscriber
+        self._handover = handover
+        self._folder = folder
+        self._turned_at = time.monotonic()
+        self._waits_for = ""
+
+    def turned(self, waits_for: str = "") -> None:
+        """The main loop goes on; if only to try the same again, with what it `waits_for`."""
+        self._turned_at = time.monotonic()
+        self._waits_for = waits_for
+
+    def hangs(self) -> list[str]:
+        """Why the service should be ended and started again; empty: it is alive."""
+        silent = time.monotonic() - self._turned_at
+        if silent > LONGEST_TURN:
+            return [f"main loop: no turn for {silent:.0f} s"]
+        return []
+
+    def troubles(self) -> list[str]:
+        """Why the service cannot do its work, or not all of it; empty: it can."""
+        found = self.hangs()
+        if found:
+            # A disk that holds up the main loop would hold up who looks at it, too.
+            return found
+        if not self._subscriber.is_subscribed:
+            found.append("redis: not subscribed")
+        if self._waits_for:
+            found.append(self._waits_for)
+        elif self._folder is not None:
+            found += _not_writable(self._folder)
+        if self._handover.held_up:
+            found.append(f"hand-over: {self._handover.held_up}")
+        return found
+
+    def figures(self) -> dict[Metric, float]:
+        """The metrics that say how things are now."""
+        found = {
+            READY: float(not self.troubles()),
+            SUBSCRIBED: float(self._subscriber.is_subscribed),
+            RECONNECTS: float(max(0, self._subscriber.subscriptions - 1)),
+            SLOTS_WAITING: float(self._handover.slots_waiting),
+            TASKS_WAITING: float(self._handover.tasks_waiting),
+        }
+        if self._folder is not None:
+            found[LEDGER_SIZE] = float(_size(self._folder))
+        return found
+
+
+def _not_writable(folder: Path) -> list[str]:
+    """Why no ledger can be written in the folder: idle, the main loop would not notice."""
+    try:
+        # Without a name, so that nothing is left of it.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM_NEEDED))
+    except OSError as error:
+        return [f"ledger: {folder} cannot be written: {error.strerror}"]
+    return []
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob(FILE_NAME + "*") if path.is_file())

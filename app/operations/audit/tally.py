@@ -1,0 +1,50 @@
+"""What some reports add up to, day by day. Pure."""
+
+from app.channels import AGGREGATE
+from app.domain.decoding import ProfitReport, ReportKind, day_of
+from app.domain.totals import NOTHING, DayBook, Figures
+
+Sums = dict[str, tuple[int, Figures]]
+"""Number of reports and figures by symbol, the account's as the last."""
+
+
+class Tally:
+    """Counts reports of `kind` as a bridge would, had it nothing else."""
+
+    def __init__(self, kind: ReportKind) -> None:
+        self._kind = kind
+        self._books: dict[int, DayBook] = {}
+        self._counts: dict[tuple[int, str], int] = {}
+        self.reports = 0
+
+    def add(self, report: ProfitReport) -> None:
+        """Count one report."""
+        day = day_of(report.at)
+        self._books.setdefault(day, DayBook(self._kind)).apply(report)
+        slot = day, report.symbol
+        self._counts[slot] = self._counts.get(slot, 0) + 1
+        self.reports += 1
+
+    @property
+    def days(self) -> list[int]:
+        """The days of the reports, in order."""
+        return sorted(self._books)
+
+    def sums(self, day: int) -> Sums:
+        """What the reports of a day make."""
+        book = self._books.get(day, DayBook(self._kind))
+        sums = {
+            name: (self._counts[day, name], book.symbols[name]) for name in sorted(book.symbols)
+        }
+        count = sum(one for one, _ in sums.values())
+        return sums | {AGGREGATE: (count, book.account)}
+
+
+def same_amounts(one: Sums, other: Sums) -> bool:
+    """Whether both have the same reports and amounts, at whatever times."""
+    return _amounts(one) == _amounts(other)
+
+
+def _amounts(sums: Sums) -> dict[str, tuple[int, ...]]:
+    found = {name: (count, *figures[:4]) for name, (count, figures) in sums.items()}
+    return {name: amounts for name, amounts in found.items() if amounts != (0, *NOTHING[:4])}
