@@ -1,4 +1,4 @@
-"""What Redis decides for `app.delivery.register`, in Lua: nothing comes between a script's steps."""
+"""What Redis decides for `app.delivery.register`, in Lua."""
 
 # In all scripts KEYS[1] is the sorted set of open slots, by the time (ms) at which to look, and the
 # other KEYS are slots. A holder is "<task>/<execution>", and "<task>/" while the task waits for
