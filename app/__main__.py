@@ -15,7 +15,7 @@ from app.monitoring.logs import configure
 from app.settings import Settings, process_settings
 
 if TYPE_CHECKING:
-    from app.delivery.dispatcher import Handover
+    from app.delivery.dispatcher import Dispatcher
 
 
 class _Service(Protocol):
@@ -28,12 +28,12 @@ def _bridge(settings: Settings) -> int:
     """Take in reports, keep the daily JSON, republish, and hand over to the workers."""
     from app.accounting.daily_file import DailyFiles
     from app.accounting.ledger import Ledger
-    from app.bridge.performance_publisher import Republisher
+    from app.bridge.performance_publisher import PerformancePublisher
     from app.bridge.service import Bridge
     from app.channels import PROFIT_REPORT, TICKER_UPDATES
     from app.messaging.client import connect
     from app.messaging.journal import Journal
-    from app.messaging.subscription import Subscriber
+    from app.messaging.subscription import Subscription
 
     # What is there by now stays; what comes is freed without help. Looking for cycles in it after
     # every 700 objects would cost a quarter of the time of a report.
@@ -42,30 +42,32 @@ def _bridge(settings: Settings) -> int:
     return _serve(
         Bridge(
             settings,
-            subscriber=Subscriber(settings.redis_url, [PROFIT_REPORT], [TICKER_UPDATES + "*"]),
+            subscription=Subscription(settings.redis_url, [PROFIT_REPORT], [TICKER_UPDATES + "*"]),
             journal=Journal(connect(settings.redis_url)),
             ledger=Ledger(settings.profit_base_path),
             files=DailyFiles(settings.profit_base_path),
-            republisher=Republisher(settings.redis_url),
-            handover=_handover(settings),
+            performance_publisher=PerformancePublisher(settings.redis_url),
+            dispatcher=_dispatcher(settings),
         )
     )
 
 
 def _subscriber(settings: Settings) -> int:
     """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
-    from app.bridge.subscriber_service import Feed, feed_subscriber
+    from app.bridge.subscriber_service import SubscriberService, service_subscription
 
-    return _serve(Feed(settings, feed_subscriber(settings), _handover(settings)))
+    return _serve(
+        SubscriberService(settings, service_subscription(settings), _dispatcher(settings))
+    )
 
 
-def _handover(settings: Settings) -> "Handover":
-    from app.delivery.dispatcher import Handover
-    from app.delivery.register import NewestRegister
+def _dispatcher(settings: Settings) -> "Dispatcher":
+    from app.delivery.dispatcher import Dispatcher
+    from app.delivery.register import LatestValueRegister
     from tasks.queue import CeleryQueue
 
-    register = NewestRegister(settings.redis_url)
-    return Handover(CeleryQueue(settings), register, settings.tickers)
+    register = LatestValueRegister(settings.redis_url)
+    return Dispatcher(CeleryQueue(settings), register, settings.tickers)
 
 
 def _serve(service: _Service) -> int:

@@ -1,7 +1,7 @@
 """Errors, named by what the caller does with them."""
 
 SEE_DOCTOR = ": see python -m app doctor"
-"""How a line ends whose mend depends on what else is wrong."""
+"""How a line ends whose fix depends on what else is wrong."""
 
 
 class ProfitBridgeError(Exception):
@@ -43,7 +43,7 @@ class StopProgram(ProfitBridgeError):
 
 
 class WrongSetting(StopProgram):
-    """A setting is wrong or missing; the text names the variable and the mend."""
+    """A setting is wrong or missing; the text names the variable and the fix."""
 
     exit_code = 2
 

@@ -219,7 +219,7 @@ class Settings:
     reconcile_seconds: int = _setting(
         "RECONCILE_SECONDS",
         300,
-        "how often every figure is offered to Firebase again",
+        "how often every figure is proposed to Firebase again",
         _whole_number(1, 86_400),
     )
     tickers: frozenset[str] | None = _setting(
@@ -280,9 +280,9 @@ class Settings:
         given = self.google_application_credentials
         path = given or DEFAULT_CREDENTIALS
         if not os.access(path, os.R_OK) or not path.is_file():
-            mend = "correct the path" if given else "set it to the key file of your service account"
+            fix = "correct the path" if given else "set it to the key file of your service account"
             raise WrongSetting(
-                f"GOOGLE_APPLICATION_CREDENTIALS: there is no readable file {path}: {mend}"
+                f"GOOGLE_APPLICATION_CREDENTIALS: there is no readable file {path}: {fix}"
             )
         return path
 

@@ -8,18 +8,18 @@ from typing import Any
 _TICK = 0.05
 
 
-class StopAsked(Exception):
+class ShutdownRequested(Exception):
     """Somebody pressed Ctrl-C, closed the terminal, or sent SIGTERM."""
 
 
-class StopSignals:
+class ShutdownSignals:
     """Notes a signal to stop, for whoever looks, while this context lasts."""
 
     def __init__(self) -> None:
         self.is_asked = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "StopSignals":
+    def __enter__(self) -> "ShutdownSignals":
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             before = signal.getsignal(number)
             if number != signal.SIGHUP or before != signal.SIG_IGN:  # as nohup sets it
@@ -40,12 +40,12 @@ class StopSignals:
         self.is_asked = True
 
     def look(self) -> None:
-        """Raise StopAsked if somebody has asked."""
+        """Raise ShutdownRequested if somebody has asked."""
         if self.is_asked:
-            raise StopAsked
+            raise ShutdownRequested
 
     def pause(self, seconds: float) -> None:
-        """Let time pass; raise StopAsked if somebody asks meanwhile."""
+        """Let time pass; raise ShutdownRequested if somebody asks meanwhile."""
         until = time.monotonic() + seconds
         self.look()
         while (left := until - time.monotonic()) > 0:

@@ -20,7 +20,7 @@ from benchmarks.stage import PATIENCE, staged, wait_for
 from benchmarks.watching import (
     daily_figures,
     differing,
-    wait_until_handed_over,
+    wait_until_dispatched,
     wait_until_shown,
 )
 
@@ -145,7 +145,7 @@ def run_ours(what: Volley, run: Run) -> None:
         shot.fire()
         run.published = shot.wait_until_published(_LONGEST)
         wait_until_shown(stage, what.load, _LONGEST)
-        wait_until_handed_over(stage, what.load, _LONGEST)
+        wait_until_dispatched(stage, what.load, _LONGEST)
         run.seconds, run.cpu = shot.end()
         expected = what.load.figures()
 

@@ -51,7 +51,7 @@ def wait_until_shown(stage: Stage, load: Load, within: float) -> None:
     wait_for(is_shown, within, "daily file with the last report")
 
 
-def wait_until_handed_over(stage: Stage, load: Load, within: float) -> None:
+def wait_until_dispatched(stage: Stage, load: Load, within: float) -> None:
     """Wait until the last report's figures are the newest of their slot, in Redis.
 
     Slots are announced in the order in which they changed first, so all others are as well.

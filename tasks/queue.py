@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from app.delivery.register import Offer
+from app.delivery.register import Candidate
 from app.domain.decoding import PERFORMANCE
 from app.errors import RetryLater
 from app.messaging.client import connect, reaching
@@ -35,13 +35,13 @@ class CeleryQueue:
         with reaching(self._url, "CELERY_BROKER_URL"):
             return int(self._client.llen(self._name))
 
-    def store(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for each offer.
+    def store(self, candidates: Sequence[Candidate]) -> None:
+        """Enqueue one task for each candidate.
 
         Raises:
             RetryLater: the broker cannot be reached; perhaps some are enqueued.
         """
-        for (symbol, key, value), revision in offers:
+        for (symbol, key, value), revision in candidates:
             if key == PERFORMANCE:
                 self._enqueue(store_performance, (symbol, value), revision=revision)
             elif _KOMBUS_OWN in repr(value):
@@ -49,13 +49,13 @@ class CeleryQueue:
             else:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
 
-    def store_in_bulk(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for all offers. It names them: their values are in the register.
+    def store_in_bulk(self, candidates: Sequence[Candidate]) -> None:
+        """Enqueue one task for all candidates. It names them: their values are in the register.
 
         Raises:
             RetryLater: the broker cannot be reached; perhaps it is enqueued.
         """
-        self._enqueue(store_in_bulk, ([update[:2] for update, _ in offers],))
+        self._enqueue(store_in_bulk, ([update[:2] for update, _ in candidates],))
 
     def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
         try:

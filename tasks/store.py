@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import Task
 
-from app.delivery.register import ANY, HIGHEST, NewestRegister, Offer
+from app.delivery.register import ANY, HIGHEST, Candidate, LatestValueRegister
 from app.delivery.store import Stored, Unfinished, store_newest
 from app.domain.decoding import (
     PERFORMANCE,
@@ -95,7 +95,7 @@ def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
         RetryLater: as `store_ticker_data`.
         GiveUp: Firebase refuses some values for good; the others are stored.
     """
-    return _store(self, [Offer(Update(symbol, key, None), ANY) for symbol, key in slots])
+    return _store(self, [Candidate(Update(symbol, key, None), ANY) for symbol, key in slots])
 
 
 def pause_before(retry: int) -> float:
@@ -104,8 +104,8 @@ def pause_before(retry: int) -> float:
 
 
 @functools.cache
-def _register() -> NewestRegister:
-    return NewestRegister(process_settings().redis_url)
+def _register() -> LatestValueRegister:
+    return LatestValueRegister(process_settings().redis_url)
 
 
 @functools.cache
@@ -121,18 +121,18 @@ def _store_value(task: Task, text: str, key: str, value: Any, revision: int | No
     except RejectMessage as error:
         raise _given_up(task, Update(text, key, value), error) from None
     known = min(revision or _time_of(value), HIGHEST)
-    offer = Offer(Update(symbol, key, value), known)
-    return _store(task, [offer], by_time=not revision)
+    candidate = Candidate(Update(symbol, key, value), known)
+    return _store(task, [candidate], by_time=not revision)
 
 
-def _store(task: Task, offers: Sequence[Offer], *, by_time: bool = False) -> str:
+def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False) -> str:
     request = task.request
     runs_in_worker = _runs_in_worker(task)
     settings = process_settings()
     firebase = MeasuredFirebase(firebase_of_this_process(settings))
     try:
         stored = store_newest(
-            offers,
+            candidates,
             register=_register(),
             firebase=firebase,
             task=request.id or uuid.uuid4().hex,

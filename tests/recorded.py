@@ -26,11 +26,11 @@ def record(
     try:
         ledger.open_day(day, kind)
         if opening:
-            ledger.adopt(day, opening)
+            ledger.import_opening_balance(day, opening)
         ledger.record([(report, b"") for report in reports], [], "0-0", "")
         ledger.mark_published()
         ledger.sync_published()
-        shown = {name: figures.shown(2) for name, figures in ledger.day_book(day, kind).items()}
+        shown = {name: figures.shown(2) for name, figures in ledger.day_totals(day, kind).items()}
     finally:
         ledger.close()
     files = DailyFiles(base)

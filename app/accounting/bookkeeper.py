@@ -1,4 +1,4 @@
-"""The bookkeeper: every report into the ledger first, then into the book."""
+"""The bookkeeper: every report into the ledger first, then into the totals."""
 
 import logging
 import sqlite3
@@ -13,8 +13,8 @@ from app.accounting.ledger import Ledger, Outcome
 from app.accounting.schema import Rejected
 from app.channels import AGGREGATE
 from app.domain.decoding import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
-from app.domain.rendering import News
-from app.domain.totals import NOTHING, Book, Change
+from app.domain.rendering import RenderedBatch
+from app.domain.totals import ZERO, Change, Totals
 from app.errors import SEE_DOCTOR, RejectMessage, RetryLater, StopProgram, WrongSetting
 from app.monitoring.metrics import Metrics
 
@@ -34,7 +34,7 @@ class Batch:
 
 
 class Bookkeeper:
-    """Keeps ledger and book together, and takes in the daily files that were there before.
+    """Keeps ledger and totals together, and takes in the daily files that were there before.
 
     Args:
         ledger: the truth.
@@ -61,9 +61,9 @@ class Bookkeeper:
         self._metrics = metrics or Metrics()
         self._decimals = decimals
         self._today = day_of(clock())
-        self.book = Book()
-        # Kept until it is told: the disk may open a day and then not take the batch.
-        self._untold: list[Change] = []
+        self.totals = Totals()
+        # DeadLetters until it is told: the disk may open a day and then not take the batch.
+        self._unreported: list[Change] = []
 
     def check_kind(self) -> None:
         """See that today is of the kind that is set, before anything else is done.
@@ -94,33 +94,33 @@ class Bookkeeper:
             if self._ledger.is_new or (
                 self._ledger.is_empty(self._today) and path_of(self._base, self._today).exists()
             ):
-                self._ledger.begin(journal_end())
+                self._ledger.start_rebuilding(journal_end())
             for day in sorted(self._known_days(self._today) | {self._today}):
                 self._open_day(day)
 
-    def news_at_start(self) -> News:
-        """All figures, as no news; then what an earlier run recorded and perhaps did not publish.
+    def rendered_at_start(self) -> RenderedBatch:
+        """All figures, not to be published; then what an earlier run may not have published.
 
         The latter is counted. Both together, so that no daily file goes back in between.
 
         Raises:
             StopProgram: ledger or daily files cannot be read.
         """
-        news = News(self._decimals)
-        for day in self.book.days:
-            news.take_in(self._figures_of(day))
+        rendered = RenderedBatch(self._decimals)
+        for day in self.totals.days:
+            rendered.take_in(self._figures_of(day))
         with self._reading():
             reports = self._ledger.unpublished()
             if reports:
                 log.info("publishing_again reports=%d", len(reports))
             # After a week's rest their day may be one that no report could come for any more.
             self._open_days_of(reports)
-        return self._apply(reports, news)
+        return self._apply(reports, rendered)
 
-    def count(self, batch: Batch) -> News:
+    def count(self, batch: Batch) -> RenderedBatch:
         """Record a batch, and count what is new in it; what that changes.
 
-        Where that opens a day of which something is known already, that comes first, as no news.
+        Where that opens a day of which something is known, that comes first, not to be published.
         What adopted files have already is recorded, so that it counts once, and changes nothing.
 
         Raises:
@@ -131,12 +131,12 @@ class Bookkeeper:
             self._turn_page(day_of(now))
             days = self._open_days_of([report for report, _ in batch.accepted])
             if batch.from_before:
-                reports, adopted = self._adopted_first(batch.accepted)
+                reports, imported = self._imported_first(batch.accepted)
             else:
-                reports, adopted = batch.accepted, 0
+                reports, imported = batch.accepted, 0
             began = time.monotonic()
             outcomes = self._ledger.record(
-                reports, batch.rejected, batch.journal_position, to_text(now), adopted
+                reports, batch.rejected, batch.journal_position, to_text(now), imported
             )
             took = time.monotonic() - began
         except (sqlite3.Error, OSError) as error:
@@ -160,26 +160,30 @@ class Bookkeeper:
         }
         # Nearly every batch is of today alone, and nothing is looked through then.
         is_late = min(days, default=self._today) < self._today
-        late = sum(day_of(report.at) < self._today for report in counted) if is_late else 0
+        late = (
+            sum(day_of(report.timestamp_us) < self._today for report in counted) if is_late else 0
+        )
         self._metrics.batch_counted(took, tally, late)
-        if adopted:
-            known_already = outcomes[:adopted].count(Outcome.COUNTED)
-            log.info("in_adopted_file_already reports=%d", known_already)
+        if imported:
+            known_already = outcomes[:imported].count(Outcome.COUNTED)
+            log.info("in_imported_file_already reports=%d", known_already)
             counted = counted[known_already:]
-        return self._apply(counted, News(self._decimals))
+        return self._apply(counted, RenderedBatch(self._decimals))
 
-    def _adopted_first(
+    def _imported_first(
         self, reports: list[tuple[ProfitReport, bytes]]
     ) -> tuple[list[tuple[ProfitReport, bytes]], int]:
         """Put those first that an adopted file has by their time; how many they are."""
-        days = {day_of(report.at) for report, _ in reports}
-        until = {day: self._ledger.adopted_until(day) for day in days}
-        adopted: list[tuple[ProfitReport, bytes]] = []
+        days = {day_of(report.timestamp_us) for report, _ in reports}
+        until = {day: self._ledger.imported_until(day) for day in days}
+        imported: list[tuple[ProfitReport, bytes]] = []
         others: list[tuple[ProfitReport, bytes]] = []
         for report, message in reports:
-            is_adopted = report.at <= until[day_of(report.at)].get(report.symbol, -1)
-            (adopted if is_adopted else others).append((report, message))
-        return adopted + others, len(adopted)
+            is_imported = report.timestamp_us <= until[day_of(report.timestamp_us)].get(
+                report.symbol, -1
+            )
+            (imported if is_imported else others).append((report, message))
+        return imported + others, len(imported)
 
     def prune(self, days_kept: int, limit: int) -> None:
         """Drop up to `limit` reports of days that are older than `days_kept`."""
@@ -204,32 +208,32 @@ class Bookkeeper:
 
     def _open_days_of(self, reports: Iterable[ProfitReport]) -> set[int]:
         """Open the days that are not open yet; all days of the reports."""
-        days = {day_of(report.at) for report in reports}
+        days = {day_of(report.timestamp_us) for report in reports}
         self._open_days(days)
         return days
 
     def _open_days(self, days: set[int]) -> None:
-        for day in days - self.book.days.keys():
+        for day in days - self.totals.days.keys():
             self._open_day(day)
-            self._untold += self._figures_of(day)
+            self._unreported += self._figures_of(day)
 
-    def _apply(self, reports: Sequence[ProfitReport], news: News) -> News:
-        """Count reports; the news, with what was known of the days that were opened for them."""
-        news.take_in(self._untold)
-        self._untold = []
-        news.take_in(change for report in reports for change in self.book.apply(report))
-        return news
+    def _apply(self, reports: Sequence[ProfitReport], rendered: RenderedBatch) -> RenderedBatch:
+        """Count reports; what that changes, and what was known of the days opened for them."""
+        rendered.take_in(self._unreported)
+        self._unreported = []
+        rendered.take_in(change for report in reports for change in self.totals.apply(report))
+        return rendered
 
     def _figures_of(self, day: int) -> list[Change]:
         return [
             Change(day, symbol, figures, is_newest=False)
-            for symbol, figures in self.book.days[day].items()
-            if figures != NOTHING
+            for symbol, figures in self.totals.days[day].items()
+            if figures != ZERO
         ]
 
     def _turn_page(self, today: int) -> None:
         if today > self._today:
-            self.book.forget_before(_oldest(today))
+            self.totals.forget_before(_oldest(today))
         elif today < self._today:
             # A clock that was ahead has had days forgotten that may be the newest of a symbol.
             self._open_days(self._known_days(today))
@@ -244,24 +248,26 @@ class Bookkeeper:
     def _open_day(self, day: int) -> None:
         kind = self._ledger.open_day(day, self._kind)
         if self._ledger.is_empty(day):
-            self._adopt(day)
-        self.book.add_day(day, self._ledger.day_book(day, kind))
+            self._import_opening_balance(day)
+        self.totals.add_day(day, self._ledger.day_totals(day, kind))
 
-    def _adopt(self, day: int) -> None:
+    def _import_opening_balance(self, day: int) -> None:
         path = path_of(self._base, day)
         try:
-            opening = read_figures(path)
+            opening_balance = read_figures(path)
         except RejectMessage as error:
             aside = set_aside(path)
             log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
             return
-        if opening:
-            if AGGREGATE in opening:
+        if opening_balance:
+            if AGGREGATE in opening_balance:
                 # As its reports would have made it: none of them is newer than the account.
-                newest = max(figures.at for figures in opening.values())
-                opening[AGGREGATE] = opening[AGGREGATE]._replace(at=newest)
-            self._ledger.adopt(day, opening)
-            log.info("daily_file_adopted path=%s symbols=%d", path, len(opening))
+                newest = max(figures.timestamp_us for figures in opening_balance.values())
+                opening_balance[AGGREGATE] = opening_balance[AGGREGATE]._replace(
+                    timestamp_us=newest
+                )
+            self._ledger.import_opening_balance(day, opening_balance)
+            log.info("daily_file_imported path=%s symbols=%d", path, len(opening_balance))
 
 
 def _oldest(today: int) -> int:

@@ -22,12 +22,12 @@ from app.accounting.schema import (
     SELECT,
     SNAPSHOTS,
     Rejected,
-    opening_of,
+    opening_balance_of,
     summed,
 )
 from app.channels import AGGREGATE
 from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
-from app.domain.totals import NOTHING, DayBook, Figures
+from app.domain.totals import ZERO, DayTotals, Figures
 from app.errors import SEE_DOCTOR, StopProgram, WrongSetting
 
 REJECTED_KEPT = 1_000
@@ -70,7 +70,7 @@ class Ledger:
             newest = self._rows.execute("SELECT MAX(id) FROM report").fetchone()[0]
             self._recorded = max(newest or 0, self.published)
             self.journal_position = self._position("journal") or "0-0"
-            self.begun_at = self._position("begun") or None
+            self.rebuilding_until = self._position("begun") or None
             """Where the journal ended when this was begun; None once it is read up to there."""
         except sqlite3.Error as error:
             self._lock.close()
@@ -93,7 +93,7 @@ class Ledger:
         rejected: Iterable[Rejected],
         journal_position: str,
         now: str,
-        adopted: int = 0,
+        imported: int = 0,
     ) -> list[Outcome]:
         """Put one batch on disk, in one transaction.
 
@@ -102,7 +102,7 @@ class Ledger:
             rejected: what could not be read.
             journal_position: up to where the journal is in this or an earlier batch.
             now: ISO time, for conflicts.
-            adopted: how many of the reports, the first, are in the figures of adopted files: they
+            imported: how many of the reports, the first, are in the figures of adopted files: they
                 move from the opening to the rows, which changes no figure. All that was recorded
                 before must have been published.
 
@@ -116,16 +116,16 @@ class Ledger:
         outcomes: list[Outcome] = []
         recorded, published = self._recorded, self.published
         with self._transaction():
-            if adopted:
-                recorded = self._add(reports[:adopted], outcomes, recorded)
+            if imported:
+                recorded = self._add(reports[:imported], outcomes, recorded)
                 self._take_from_opening(
                     report
-                    for (report, _), outcome in zip(reports[:adopted], outcomes, strict=True)
+                    for (report, _), outcome in zip(reports[:imported], outcomes, strict=True)
                     if outcome is Outcome.COUNTED
                 )
                 # In one transaction with them: there is nothing to tell of them at any start.
                 published = recorded
-            recorded = self._add(reports[adopted:], outcomes, recorded)
+            recorded = self._add(reports[imported:], outcomes, recorded)
             conflicts = [
                 Rejected(now, _CONFLICT, message)
                 for (_, message), outcome in zip(reports, outcomes, strict=True)
@@ -206,36 +206,36 @@ class Ledger:
         """Whether nothing was ever counted here, and it was not begun either."""
         return self._position("begun") is None and self._position("journal") is None
 
-    def begin(self, journal_end: str) -> None:
+    def start_rebuilding(self, journal_end: str) -> None:
         """Note that files adopted from now on may have what is in the journal up to its end."""
         self._set_position("begun", journal_end)
-        self.begun_at = journal_end
+        self.rebuilding_until = journal_end
 
-    def has_begun(self) -> None:
-        """The journal is read up to `begun_at`: adopted files have nothing of what comes now."""
-        self.begun_at = None
+    def finish_rebuilding(self) -> None:
+        """Note that the journal is read up to `rebuilding_until`."""
+        self.rebuilding_until = None
         # Else it is looked for again at the next start, and nothing is found.
         with suppress(sqlite3.Error):
             self._set_position("begun", "")
 
-    def adopt(self, day: int, opening: dict[str, Figures]) -> None:
+    def import_opening_balance(self, day: int, opening_balance: dict[str, Figures]) -> None:
         """Take the figures of a file that was there before us as the day's opening balance.
 
         Args:
             day: counted from 1970-01-01.
-            opening: with the account as `aggregate`.
+            opening_balance: with the account as `aggregate`.
         """
         with self._transaction():
             self._rows.executemany(
                 "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(day, symbol, *figures) for symbol, figures in opening.items()],
+                [(day, symbol, *figures) for symbol, figures in opening_balance.items()],
             )
 
-    def opening(self, day: int) -> dict[str, Figures]:
+    def opening_balance(self, day: int) -> dict[str, Figures]:
         """What an adopted file has and no row does, with the account as `aggregate`."""
-        return opening_of(self._rows, day)
+        return opening_balance_of(self._rows, day)
 
-    def adopted_until(self, day: int) -> dict[str, int]:
+    def imported_until(self, day: int) -> dict[str, int]:
         """Up to which time the file that was adopted for a day of increments has reports.
 
         A day of snapshots needs no such care: one that is older than the file replaces nothing.
@@ -248,18 +248,18 @@ class Ledger:
             )
         )
 
-    def day_book(self, day: int, kind: ReportKind) -> DayBook:
+    def day_totals(self, day: int, kind: ReportKind) -> DayTotals:
         """The figures of a day as far as they have been published."""
-        book = DayBook(kind, self.opening(day))
+        totals = DayTotals(kind, self.opening_balance(day))
         span = (day * DAY, (day + 1) * DAY, self.published)
         if kind == "snapshot":
             for symbol, *amounts, at in self._rows.execute(SNAPSHOTS, span):
-                book.apply(ProfitReport(symbol, "", at, *amounts))
-            return book
+                totals.apply(ProfitReport(symbol, "", at, *amounts))
+            return totals
         for symbol, added in summed(self._rows, day, self.published).items():
-            book.symbols[symbol] = book.symbols.get(symbol, NOTHING).plus(added)
-            book.account = book.account.plus(added)
-        return book
+            totals.symbols[symbol] = totals.symbols.get(symbol, ZERO).plus(added)
+            totals.account = totals.account.plus(added)
+        return totals
 
     def _add(
         self, reports: Sequence[tuple[ProfitReport, bytes]], outcomes: list[Outcome], recorded: int
@@ -282,7 +282,7 @@ class Ledger:
         for symbol, _, at, *amounts in reports:
             for name in (symbol, AGGREGATE):
                 slot = day_of(at), name
-                taken[slot] = taken.get(slot, NOTHING).plus(Figures(*amounts))
+                taken[slot] = taken.get(slot, ZERO).plus(Figures(*amounts))
         self._rows.executemany(
             "UPDATE opening SET total = total - ?, unrealized = unrealized - ?, "
             "realized = realized - ?, converted = converted - ? WHERE day = ? AND symbol = ?",
@@ -306,7 +306,7 @@ class Ledger:
     def _same(self, report: ProfitReport) -> bool:
         row = self._rows.execute(
             SELECT + "WHERE at = ? AND symbol = ? AND sender = ?",
-            (report.at, report.symbol, report.sender),
+            (report.timestamp_us, report.symbol, report.sender),
         ).fetchone()
         return bool(row == report)
 

@@ -15,7 +15,7 @@ from app.accounting.schema import (
     SELECT,
     SNAPSHOTS,
     Rejected,
-    opening_of,
+    opening_balance_of,
     summed,
 )
 from app.channels import AGGREGATE
@@ -100,9 +100,9 @@ class LedgerReader:
         row = self._rows.execute("SELECT kind FROM day WHERE day = ?", (day,)).fetchone()
         return None if row is None else row[0]
 
-    def opening(self, day: int) -> dict[str, Figures]:
+    def opening_balance(self, day: int) -> dict[str, Figures]:
         """What an adopted file has and no row does, with the account as `aggregate`."""
-        return opening_of(self._rows, day)
+        return opening_balance_of(self._rows, day)
 
     def kept_from(self) -> int:
         """The first day whose reports are all there; before it some were dropped for their age."""
@@ -158,7 +158,7 @@ class LedgerReader:
             yield from reports
             if len(rows) < _PAGE:
                 return
-            at, after = reports[-1].at, rows[-1][0]
+            at, after = reports[-1].timestamp_us, rows[-1][0]
 
     def symbols(self, day: int) -> set[str]:
         """Every symbol that has a report or an opening on a day; not the account."""
@@ -166,7 +166,7 @@ class LedgerReader:
         found = self._rows.execute(
             "SELECT DISTINCT symbol FROM report WHERE at >= ? AND at < ?", span
         )
-        return ({symbol for (symbol,) in found} | self.opening(day).keys()) - {AGGREGATE}
+        return ({symbol for (symbol,) in found} | self.opening_balance(day).keys()) - {AGGREGATE}
 
     def nearest_days(self, day: int) -> list[int]:
         """The last day before and the first day after `day` that have anything, where there are."""
@@ -181,7 +181,7 @@ class LedgerReader:
         return [found for found in (before, after) if found is not None]
 
     def sums(self, day: int, kind: ReportKind) -> dict[str, Figures]:
-        """The figures of a day's symbols without the opening, as SQLite makes them of the rows."""
+        """The figures of a day's symbols, added up by SQLite, without the opening balance."""
         if kind == "increment":
             return summed(self._rows, day, self.last_id())
         span = (day * DAY, (day + 1) * DAY, self.last_id())

@@ -73,7 +73,7 @@ class Rejected(NamedTuple):
     message: bytes
 
 
-def opening_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
+def opening_balance_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
     """What an adopted file has and no row does, with the account as `aggregate`."""
     found = rows.execute(
         "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
@@ -83,7 +83,7 @@ def opening_of(rows: sqlite3.Connection, day: int) -> dict[str, Figures]:
 
 
 def summed(rows: sqlite3.Connection, day: int, up_to: int) -> dict[str, Figures]:
-    """The sums of a day's increments by symbol, without the opening.
+    """The sums of a day's increments by symbol, without the opening_balance.
 
     Args:
         rows: of the ledger.

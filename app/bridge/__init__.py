@@ -1,1 +1,1 @@
-"""The two services: the bridge, and the subscriber."""
+"""The two services: the bridge, and the subscription."""

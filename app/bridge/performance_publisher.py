@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from app.channels import SENDER, TICKER_PERFORMANCE
-from app.domain.cache import Memo
+from app.domain.cache import Cache
 from app.domain.rendering import Record
-from app.messaging.bulk_connection import Wire
+from app.messaging.bulk_connection import BulkConnection
 
 
-class Republisher:
+class PerformancePublisher:
     """Publishes new figures, those of one batch in one round trip.
 
     Sending and waiting for the answers are two steps, between which the caller can go on.
@@ -20,7 +20,7 @@ class Republisher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._wire: Wire | None = None
+        self._wire: BulkConnection | None = None
         self.unanswered = 0
         """Messages that were sent, and that Redis has not said it has published."""
 
@@ -54,7 +54,7 @@ class Republisher:
             count += 1
         try:
             if self._wire is None:
-                self._wire = Wire(self._url)
+                self._wire = BulkConnection(self._url)
             self._wire.send(b"".join(parts))
             self.unanswered += count
         except BaseException:
@@ -90,9 +90,9 @@ _NEXT = b'", '
 
 # What a command is made of, by the length that it names; its channel is `performance_channel`'s.
 # Not by symbol: to find one of thousands in memory takes longer than to put a few pieces together.
-_publish = Memo[int, bytes](
+_publish = Cache[int, bytes](
     lambda length: (
         f"*3\r\n$7\r\nPUBLISH\r\n${len(TICKER_PERFORMANCE) + length}\r\n{TICKER_PERFORMANCE}"
     ).encode()
 )
-_message = Memo[int, bytes](lambda length: f"\r\n${length}\r\n{_BEGIN}".encode())
+_message = Cache[int, bytes](lambda length: f"\r\n${length}\r\n{_BEGIN}".encode())

@@ -15,16 +15,16 @@ from app.accounting.bookkeeper import Batch, Bookkeeper
 from app.accounting.daily_file import DailyFiles
 from app.accounting.ledger import Ledger
 from app.accounting.schema import Rejected
-from app.bridge.performance_publisher import Republisher
+from app.bridge.performance_publisher import PerformancePublisher
 from app.bridge.ticker_updates import new_values
 from app.channels import PROFIT_REPORT
-from app.delivery.dispatcher import Handover
+from app.delivery.dispatcher import Dispatcher
 from app.domain.decoding import LARGEST_MESSAGE, read_report, to_text
-from app.domain.rendering import News, Record
+from app.domain.rendering import Record, RenderedBatch
 from app.errors import RejectMessage, RetryLater, StopProgram
 from app.messaging.journal import NEWEST, START, Journal
-from app.messaging.subscription import Subscriber
-from app.monitoring.health import Vitals
+from app.messaging.subscription import Subscription
+from app.monitoring.health import Health
 from app.monitoring.http_server import StatusServer
 from app.monitoring.metrics import Metrics
 from app.settings import Settings
@@ -65,12 +65,12 @@ class Bridge:
 
     Args:
         settings: of this process.
-        subscriber: to PROFIT_REPORT and TICKER_UPDATES_*.
+        subscription: to PROFIT_REPORT and TICKER_UPDATES_*.
         journal: where journaling publishers leave their reports.
         ledger: what has been counted.
         files: the daily JSON.
-        republisher: of what changed.
-        handover: to Celery.
+        performance_publisher: of what changed.
+        dispatcher: to Celery.
         clock: the time in microseconds since 1970 UTC.
     """
 
@@ -78,30 +78,30 @@ class Bridge:
         self,
         settings: Settings,
         *,
-        subscriber: Subscriber,
+        subscription: Subscription,
         journal: Journal,
         ledger: Ledger,
         files: DailyFiles,
-        republisher: Republisher,
-        handover: Handover,
+        performance_publisher: PerformancePublisher,
+        dispatcher: Dispatcher,
         clock: Callable[[], int] = now_in_microseconds,
     ) -> None:
         self._settings = settings
-        self._subscriber = subscriber
+        self._subscription = subscription
         self._journal = journal
         self._ledger = ledger
         self._files = files
-        self._republisher = republisher
-        self._handover = handover
+        self._performance_publisher = performance_publisher
+        self._dispatcher = dispatcher
         self._clock = clock
         metrics = self._metrics = Metrics()
         folder = settings.profit_base_path
-        self._books = Bookkeeper(
+        self._bookkeeper = Bookkeeper(
             ledger, folder, settings.profit_report_kind, clock, metrics, settings.profit_decimals
         )
-        self._vitals = Vitals(subscriber, handover, folder)
+        self._health = Health(subscription, dispatcher, folder)
         self._status = StatusServer(
-            settings, self._vitals, metrics, lambda: ledger.journal_position
+            settings, self._health, metrics, lambda: ledger.journal_position
         )
         # A plain flag: an Event that is set by a signal handler may wait for its own lock.
         self._stopping = False
@@ -129,14 +129,14 @@ class Bridge:
             StopProgram: Redis cannot be reached at the start, or something that was received could
                 not be counted at the end.
         """
-        self._books.check_kind()
-        self._subscriber.start()
-        self._books.open(self._journal.end)
+        self._bookkeeper.check_kind()
+        self._subscription.start()
+        self._bookkeeper.open(self._journal.end)
         self._files.start(self._metrics.file_written)
-        self._handover.start()
+        self._dispatcher.start()
         self._status.start()
         try:
-            self._tell(self._books.news_at_start())
+            self._tell(self._bookkeeper.rendered_at_start())
             log.info("bridge_started folder=%s", self._settings.profit_base_path)
             while not self._stopping:
                 self._turn(WAIT_SECONDS)
@@ -147,14 +147,14 @@ class Bridge:
 
     def _turn(self, timeout: float) -> int:
         """Handle one batch of messages; how many there were."""
-        self._vitals.turned()
-        received = self._subscriber.receive(BATCH, timeout)
+        self._health.heartbeat()
+        received = self._subscription.receive(BATCH, timeout)
         now = self._clock()
         self._redis_answers = self._redis_answers or not self._stopping
-        if self._ledger.begun_at:
+        if self._ledger.rebuilding_until:
             # First, so that what is published again by now is known as a repetition.
             self._count_journal(now)
-        journal_has_news = self._is_journal_due()
+        journal_has_entries = self._is_journal_due()
         batch = Batch(self._ledger.journal_position)
         updates = []
         for channel, message in received:
@@ -163,21 +163,21 @@ class Bridge:
             elif message.endswith(self._mark_of_journal) or self._is_in_journal(
                 message, now, batch
             ):
-                journal_has_news = True
+                journal_has_entries = True
         values, refused = new_values(updates)
         self._metrics.values_taken_in(len(values))
         batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
         self._is_behind = len(received) >= BATCH
-        self._handover.put(values, is_behind=self._is_behind)
+        self._dispatcher.put(values, is_behind=self._is_behind)
         self._count(batch)
-        if journal_has_news:
+        if journal_has_entries:
             self._count_journal(now)
         if not received:
             self._ledger.sync_published()
         now_monotonic = time.monotonic()
         if now_monotonic >= self._prune_due:
             self._prune_due = now_monotonic + 1
-            self._books.prune(self._settings.ledger_days_kept, PRUNED_PER_SECOND)
+            self._bookkeeper.prune(self._settings.ledger_days_kept, PRUNED_PER_SECOND)
         if now_monotonic >= self._reconcile_due:
             self._reconcile()
         return len(received)
@@ -196,22 +196,24 @@ class Bridge:
 
     def _count_journal(self, now: int) -> None:
         while True:
-            begun_at = self._ledger.begun_at
-            if not self._redis_answers or (begun_at and self._to_publish):
+            rebuilding_until = self._ledger.rebuilding_until
+            if not self._redis_answers or (rebuilding_until and self._to_publish):
                 # The second while stopping; what an adopted file has must not be marked before it.
                 return
-            if self._is_late_to_stop() and not begun_at:
+            if self._is_late_to_stop() and not rebuilding_until:
                 # The journal keeps the rest. Not where the ledger is begun anew: until it is known
                 # what adopted files have, a report that comes again would be counted again.
                 return
             position = self._ledger.journal_position
             try:
-                entries = self._journal.read(position, BATCH, begun_at or NEWEST)
+                entries = self._journal.read(position, BATCH, rebuilding_until or NEWEST)
             except (redis.RedisError, OSError) as error:
                 self._redis_answers = False
                 log.warning("journal_not_read reason=%s", error)
                 return
-            batch = Batch(entries[-1].position if entries else position, from_before=bool(begun_at))
+            batch = Batch(
+                entries[-1].position if entries else position, from_before=bool(rebuilding_until)
+            )
             for _, message in entries:
                 try:
                     report, _ = read_report(message, now)
@@ -220,16 +222,16 @@ class Bridge:
                     batch.rejected.append(_rejected(now, str(error), message))
             self._count(batch)
             if len(entries) < BATCH:
-                if not begun_at:
+                if not rebuilding_until:
                     return
-                self._ledger.has_begun()
+                self._ledger.finish_rebuilding()
 
     def _is_journal_due(self) -> bool:
         """Whether to read the journal without being told that there is something in it."""
         now = time.monotonic()
-        resubscribed = self._subscriptions_seen != self._subscriber.subscriptions
+        resubscribed = self._subscriptions_seen != self._subscription.subscriptions
         if resubscribed:
-            self._begin_new_journal(self._subscriber.subscriptions)
+            self._begin_new_journal(self._subscription.subscriptions)
         elif now < self._journal_due:
             return False
         self._journal_due = now + JOURNAL_CHECK_SECONDS
@@ -255,27 +257,27 @@ class Bridge:
             return
         while True:
             try:
-                news = self._books.count(batch)
-                self._vitals.turned()
+                rendered = self._bookkeeper.count(batch)
+                self._health.heartbeat()
                 break
             except RetryLater as error:
-                self._vitals.turned(waits_for=f"ledger: {error}")
+                self._health.heartbeat(waits_for=f"ledger: {error}")
                 log.error("not_counted reports=%d reason=%s", len(batch.accepted), error)
                 if self._stopped_during(_RETRY_PAUSE):
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
-        self._tell(news)
+        self._tell(rendered)
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, rendered: RenderedBatch) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""
-        self._to_publish += news.newest
-        self._files.update(news.by_day)
+        self._to_publish += rendered.newest
+        self._files.update(rendered.by_day)
         newest = dict(self._to_publish)
         # While there is more to read Redis may publish meanwhile. Not while a lost ledger is begun
         # again: the journal is read for that only when all is published.
-        self._publish(wait=not self._is_behind or bool(self._ledger.begun_at))
-        self._handover.put(figures=newest, is_behind=self._is_behind)
+        self._publish(wait=not self._is_behind or bool(self._ledger.rebuilding_until))
+        self._dispatcher.put(figures=newest, is_behind=self._is_behind)
 
     def _publish(self, *, wait: bool = True) -> None:
         """Publish what there is to publish, however long Redis takes.
@@ -289,18 +291,18 @@ class Bridge:
             if self._stopping and not self._redis_answers:
                 return
             try:
-                if not self._republisher.unanswered:
-                    self._republisher.send(self._to_publish[:PUBLISHED_AT_ONCE])
+                if not self._performance_publisher.unanswered:
+                    self._performance_publisher.send(self._to_publish[:PUBLISHED_AT_ONCE])
                 if not wait:
                     return
-                sent = self._republisher.unanswered
-                self._republisher.confirm()
+                sent = self._performance_publisher.unanswered
+                self._performance_publisher.confirm()
                 del self._to_publish[:sent]
                 if self._to_publish and self._is_late_to_stop():
                     return
             except (redis.RedisError, OSError) as error:
                 self._redis_answers = False
-                self._vitals.turned(waits_for=f"redis: nothing can be published: {error}")
+                self._health.heartbeat(waits_for=f"redis: nothing can be published: {error}")
                 log.warning("not_published messages=%d reason=%s", len(self._to_publish), error)
                 self._stopped_during(_RETRY_PAUSE)
         self._ledger.mark_published()
@@ -313,15 +315,15 @@ class Bridge:
         return self._stopping
 
     def _reconcile(self) -> None:
-        """Offer all newest figures again, and let go of what is over."""
+        """Propose all newest figures again, and let go of what is over."""
         self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
         decimals = self._settings.profit_decimals
-        newest = self._books.book.newest()
-        self._handover.put(
+        newest = self._bookkeeper.totals.newest()
+        self._dispatcher.put(
             figures={symbol: figures.shown(decimals) for _, symbol, figures, _ in newest},
             is_behind=self._is_behind,
         )
-        self._files.forget_before(min(self._books.book.days))
+        self._files.forget_before(min(self._bookkeeper.totals.days))
         if self._redis_answers:
             try:
                 self._journal.trim(self._ledger.journal_position)
@@ -342,8 +344,8 @@ class Bridge:
         return self._stopping and time.monotonic() > self._finish_by
 
     def _close(self) -> None:
-        self._subscriber.close()
-        self._republisher.close()
+        self._subscription.close()
+        self._performance_publisher.close()
         self._ledger.sync_published()
         # Both threads have been at it since the stop was asked for: one deadline is for both.
         give_up_at = time.monotonic() + _CLOSE_WITHIN
@@ -351,9 +353,9 @@ class Bridge:
             log.warning("daily_file_behind: it is made again from the ledger at the next start")
         # To a Redis that does not answer nothing can be handed over.
         within = max(0.0, give_up_at - time.monotonic()) if self._redis_answers else 0.0
-        left = self._handover.close(within)
+        left = self._dispatcher.close(within)
         if left:
-            log.warning("not_handed_over slots=%d: they are at the next start", left)
+            log.warning("not_dispatched slots=%d: they are at the next start", left)
         self._ledger.close()
 
 

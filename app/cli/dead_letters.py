@@ -46,7 +46,7 @@ def check(arguments: Namespace) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class DeadLetters:
     """A list of things that were kept for an operator, by id, and what can be done with one."""
 
     entries: Mapping[Any, Any]
@@ -57,7 +57,7 @@ class Kept:
     clear: Callable[[Any], None]
 
 
-def act(arguments: Namespace, kept: Kept) -> int:
+def act(arguments: Namespace, kept: DeadLetters) -> int:
     """Carry out one of list, show, resend and clear.
 
     Returns:
@@ -81,7 +81,7 @@ def act(arguments: Namespace, kept: Kept) -> int:
     return 0
 
 
-def _each(arguments: Namespace, kept: Kept) -> int:
+def _each(arguments: Namespace, kept: DeadLetters) -> int:
     """Resend or clear the given ones, or all, one by one; 1 if that failed for any of them."""
     results = []
     try:
@@ -99,7 +99,7 @@ def _each(arguments: Namespace, kept: Kept) -> int:
     return 0 if all(result["done"] for result in results) else 1
 
 
-def _done(action: str, kept: Kept, identity: Any) -> str:
+def _done(action: str, kept: DeadLetters, identity: Any) -> str:
     """Do it, and say what was done."""
     if identity not in kept.entries:
         raise RejectMessage("not in the list")

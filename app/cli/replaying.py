@@ -19,13 +19,13 @@ def moved(reports: Iterable[ProfitReport], start: int, speed: float) -> Iterator
     """
     first = last = None
     for report in reports:
-        first = report.at if first is None else first
-        at = start + int((report.at - first) / speed)
+        first = report.timestamp_us if first is None else first
+        at = start + int((report.timestamp_us - first) / speed)
         last = at if last is None else max(at, last + 1)
-        yield report._replace(at=last)
+        yield report._replace(timestamp_us=last)
 
 
 def data_of(report: ProfitReport) -> dict[str, object]:
     """What a bot publishes to report this; it is read as the same report, to the millionth."""
     amounts = {name: getattr(report, name) / MILLIONTHS for name in FIELDS}
-    return {"symbol": report.symbol, **amounts, "timestamp": to_text(report.at)}
+    return {"symbol": report.symbol, **amounts, "timestamp": to_text(report.timestamp_us)}

@@ -10,7 +10,7 @@ Slot = tuple[str, str]
 """Symbol and key of a value."""
 
 
-class ChangedSlots:
+class ConflatingQueue:
     """Slots in the order in which they changed first. Safe to share by threads."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.delivery.conflating_queue import ChangedSlots, Slot
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.conflating_queue import ConflatingQueue, Slot
+from app.delivery.register import Candidate, LatestValueRegister
 from app.domain.decoding import PERFORMANCE, Update
 
 log = logging.getLogger(__name__)
@@ -45,14 +45,14 @@ class TaskQueue(Protocol):
     def waiting(self) -> int:
         """How many tasks no worker has taken yet. Raises RetryLater."""
 
-    def store(self, offers: Sequence[Offer]) -> None:
-        """Enqueue one task for each offer. Raises RetryLater: perhaps some are enqueued."""
+    def store(self, candidates: Sequence[Candidate]) -> None:
+        """Enqueue one task for each candidate. Raises RetryLater: perhaps some are enqueued."""
 
-    def store_in_bulk(self, offers: Sequence[Offer]) -> None:
+    def store_in_bulk(self, candidates: Sequence[Candidate]) -> None:
         """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
 
 
-class Handover:
+class Dispatcher:
     """A map of slots whose newest value is not handed over yet, and a thread that hands over.
 
     A value is announced in the register before it becomes a task, so it is stored even if that task
@@ -66,20 +66,20 @@ class Handover:
     """
 
     def __init__(
-        self, queue: TaskQueue, register: NewestRegister, tickers: frozenset[str] | None = None
+        self, queue: TaskQueue, register: LatestValueRegister, tickers: frozenset[str] | None = None
     ) -> None:
         self._queue = queue
         self._register = register
         self._tickers = tickers
-        self._changed = ChangedSlots()
+        self._changed = ConflatingQueue()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._overdue_at = 0.0
         self._is_behind = self._came_in = False
-        self._thread = threading.Thread(target=self._run, name="handover", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.tasks_waiting = 0
         """Tasks that no worker had taken when it last looked."""
-        self.held_up = ""
+        self.stalled = ""
         """Why nothing can be handed over at the moment; empty: it can."""
 
     @property
@@ -126,7 +126,7 @@ class Handover:
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
-        may_hand_over = True
+        may_dispatch = True
         while True:
             if not self._changed:
                 if self._closing.is_set():
@@ -134,22 +134,22 @@ class Handover:
                 self._wake.wait(_LOOK_FOR_OVERDUE)
             self._wake.clear()
             try:
-                if may_hand_over:
+                if may_dispatch:
                     began = time.monotonic()
                     self._came_in = False
-                    self._hand_over()
-                    self._hand_over_again()
+                    self._dispatch()
+                    self._redispatch_overdue()
                     if self._came_in or self._is_behind:
                         self._rest(time.monotonic() - began)
                 elif self._closing.wait(_LOOK_AGAIN):
                     return
                 # Asked when nothing waits for the answer, which stays true: only we enqueue much.
                 self.tasks_waiting = self._queue.waiting()
-                may_hand_over = self.tasks_waiting < MOST_WAITING
-                pause, self.held_up = _FIRST_PAUSE, ""
+                may_dispatch = self.tasks_waiting < MOST_WAITING
+                pause, self.stalled = _FIRST_PAUSE, ""
             except Exception as error:
-                self.held_up = str(error)
-                log.warning("handover_held_up slots=%d reason=%s", len(self._changed), error)
+                self.stalled = str(error)
+                log.warning("dispatch_stalled slots=%d reason=%s", len(self._changed), error)
                 if self._closing.wait(pause):
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -163,41 +163,41 @@ class Handover:
             if left <= 0 or self._closing.wait(min(left, _LOOK_AGAIN)):
                 return
 
-    def _hand_over(self) -> None:
+    def _dispatch(self) -> None:
         """Announce the slots that have waited longest, then enqueue them.
 
         All there are, where nothing comes in meanwhile. What is announced is stored, whoever dies;
         and Redis is quicker at it before workers are at theirs.
         """
         taken: dict[Slot, str | bytes] = {}
-        announced: list[tuple[list[Offer], bool]] = []
+        announced: list[tuple[list[Candidate], bool]] = []
         try:
             while self._changed and not (announced and (self._came_in or self._is_behind)):
                 bulk = self._changed.take(BULK)
                 taken |= bulk
                 in_bulk = len(bulk) > FEW
                 announced.append((self._register.announce(_updates(bulk, in_bulk)), in_bulk))
-            for offers, in_bulk in announced:
-                self._enqueue(offers, in_bulk)
+            for candidates, in_bulk in announced:
+                self._enqueue(candidates, in_bulk)
         except BaseException:
             self._changed.put_back(taken)
             raise
 
-    def _hand_over_again(self) -> None:
+    def _redispatch_overdue(self) -> None:
         """Enqueue what somebody was to store and nobody did: its task was lost, or died."""
         now = time.monotonic()
         if now >= self._overdue_at:
             self._overdue_at = now + _LOOK_FOR_OVERDUE
-            offers = self._register.overdue(BULK)
-            if offers:
-                log.info("handed_over_again slots=%d", len(offers))
-                self._enqueue(offers, in_bulk=len(offers) > FEW)
+            candidates = self._register.overdue(BULK)
+            if candidates:
+                log.info("redispatched slots=%d", len(candidates))
+                self._enqueue(candidates, in_bulk=len(candidates) > FEW)
 
-    def _enqueue(self, offers: Sequence[Offer], in_bulk: bool) -> None:
-        if in_bulk and offers:
-            self._queue.store_in_bulk(offers)
+    def _enqueue(self, candidates: Sequence[Candidate], in_bulk: bool) -> None:
+        if in_bulk and candidates:
+            self._queue.store_in_bulk(candidates)
         else:
-            self._queue.store(offers)
+            self._queue.store(candidates)
 
 
 def _updates(taken: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:

@@ -1,4 +1,4 @@
-"""The stores that Firebase refused for good, as `NewestRegister.keep_failed` keeps them."""
+"""The stores that Firebase refused for good, as `LatestValueRegister.keep_failed` keeps them."""
 
 import json
 from collections.abc import Collection

@@ -8,34 +8,35 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local open = KEYS[1]
 local function read(slot)
-  local v = redis.call('HMGET', slot, 'rev', 'value', 'tag', 'stored', 'stored_tag',
+  local v = redis.call('HMGET', slot, 'rev', 'value', 'fingerprint', 'stored', 'stored_fingerprint',
                        'holder', 'until', 'again', 'doubt', 'time')
-  return {rev = v[1] or '0', value = v[2] or '', tag = v[3] or '', stored = v[4] or '0',
-          stored_tag = v[5] or '', holder = v[6] or '', till = tonumber(v[7] or '0'),
+  return {rev = v[1] or '0', value = v[2] or '', fingerprint = v[3] or '', stored = v[4] or '0',
+          stored_fingerprint = v[5] or '', holder = v[6] or '', till = tonumber(v[7] or '0'),
           again = v[8], doubt = tonumber(v[9] or '0'), time = v[10] or v[1] or '0'}
 end
-local function set_newest(slot, s, rev, value, tag, time)
-  redis.call('HSET', slot, 'rev', rev, 'value', value, 'tag', tag)
+local function set_newest(slot, s, rev, value, fingerprint, time)
+  redis.call('HSET', slot, 'rev', rev, 'value', value, 'fingerprint', fingerprint)
   if time ~= rev then
     redis.call('HSET', slot, 'time', time)
   elseif s.time ~= s.rev then
     redis.call('HDEL', slot, 'time')
   end
-  s.rev, s.value, s.tag, s.time = rev, value, tag, time
+  s.rev, s.value, s.fingerprint, s.time = rev, value, fingerprint, time
 end
 local function is_done(s)
   return not s.again and (s.doubt == 0 or now < s.doubt)
-         and (tonumber(s.stored) >= tonumber(s.rev) or (s.tag ~= '' and s.tag == s.stored_tag))
+         and (tonumber(s.stored) >= tonumber(s.rev)
+              or (s.fingerprint ~= '' and s.fingerprint == s.stored_fingerprint))
 end
 local function take(slot, s, holder, lease)
   -- From here on nobody knows which of two values is stored, until the write is confirmed.
   redis.call('HSET', slot, 'holder', holder, 'until', now + lease)
-  redis.call('HDEL', slot, 'again', 'stored_tag')
+  redis.call('HDEL', slot, 'again', 'stored_fingerprint')
   if s.doubt ~= 0 and now >= s.doubt then
     redis.call('HDEL', slot, 'doubt')
   end
   redis.call('ZADD', open, now + lease, slot)
-  return {'write', s.rev, s.value, s.tag}
+  return {'write', s.rev, s.value, s.fingerprint}
 end
 local function close(slot, s)
   redis.call('HDEL', slot, 'holder', 'until')
@@ -48,7 +49,7 @@ local function close(slot, s)
 end
 """
 
-# KEYS[2]: the last revision, then slots. ARGV: keep s, grace ms, then per slot: value, tag
+# KEYS[2]: the last revision, then slots. ARGV: keep s, grace ms, then per slot: value, fingerprint
 ANNOUNCE = (
     _COMMON
     + """
@@ -76,8 +77,8 @@ return answers
 )
 
 # ARGV: holder, lease ms, keep s, resumed, whether the revisions are the values' own times, then per
-# slot: rev, value, tag
-OFFER = (
+# slot: rev, value, fingerprint
+PROPOSE = (
     _COMMON
     + """
 local holder, lease, keep, resumed = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
@@ -86,13 +87,13 @@ local task = string.match(holder, '^(.*)/')
 local answers = {}
 for i = 2, #KEYS do
   local slot, s = KEYS[i], read(KEYS[i])
-  local rev, value, tag = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
-  local offered, known = tonumber(rev), tonumber(s.rev)
+  local rev, value, fingerprint = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
+  local proposed, known = tonumber(rev), tonumber(s.rev)
   local than = by_time and tonumber(s.time) or known
-  local again = offered == than and not resumed and (by_time or value ~= s.value)
-  if offered > than or again then
-    local next = string.format('%d', math.max(offered, known + 1))
-    set_newest(slot, s, next, value, tag, by_time and rev or next)
+  local again = proposed == than and not resumed and (by_time or value ~= s.value)
+  if proposed > than or again then
+    local next = string.format('%d', math.max(proposed, known + 1))
+    set_newest(slot, s, next, value, fingerprint, by_time and rev or next)
     redis.call('EXPIRE', slot, keep)
   end
   if s.till > now and s.holder ~= task .. '/' then
@@ -108,7 +109,7 @@ return answers
 """
 )
 
-# ARGV: holder, lease ms, then per slot: rev, tag, and whether they were written or refused
+# ARGV: holder, lease ms, then per slot: rev, fingerprint, and whether they were written or refused
 CONFIRM = (
     _COMMON
     + """
@@ -116,7 +117,7 @@ local holder, lease = ARGV[1], tonumber(ARGV[2])
 local answers = {}
 for i = 2, #KEYS do
   local slot, s = KEYS[i], read(KEYS[i])
-  local rev, tag, refused = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1] == 'refused'
+  local rev, fingerprint, refused = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1] == 'refused'
   if s.holder ~= holder and s.till > now then
     -- Our lease ran out, and this write may have landed over the new holder's.
     redis.call('HSET', slot, 'again', '1')
@@ -128,8 +129,8 @@ for i = 2, #KEYS do
   elseif refused then
     answers[i - 1] = take(slot, s, holder, lease)
   else
-    redis.call('HSET', slot, 'stored', rev, 'stored_tag', tag)
-    s.stored, s.stored_tag = rev, tag
+    redis.call('HSET', slot, 'stored', rev, 'stored_fingerprint', fingerprint)
+    s.stored, s.stored_fingerprint = rev, fingerprint
     answers[i - 1] = is_done(s) and close(slot, s) or take(slot, s, holder, lease)
   end
 end

@@ -43,8 +43,8 @@ FAILED_KEPT = 1_000
 """How many stores that failed for good are kept, the newest."""
 
 
-class Standing(IntEnum):
-    """What became of an offer that needs no writing by us."""
+class ProposalStatus(IntEnum):
+    """What became of a candidate that needs no writing by us."""
 
     DONE = 1
     """The newest value is stored already."""
@@ -54,7 +54,7 @@ class Standing(IntEnum):
     """An earlier execution of the same task writes it, or died doing so."""
 
 
-class Offer(NamedTuple):
+class Candidate(NamedTuple):
     """A value for a slot; the higher revision is the newer value.
 
     With the revision ANY it has no value of its own: whatever was announced is to be stored.
@@ -65,10 +65,10 @@ class Offer(NamedTuple):
 
 
 ANY = 0
-"""The revision of an offer that only names a slot."""
+"""The revision of a candidate that only names a slot."""
 
 HIGHEST = 2**52
-"""The highest revision that an offer may have: time until 2112. Redis's scripts compare revisions
+"""The highest revision that a candidate may have: time until 2112. The scripts compare revisions
 as doubles, which far above are alike: what came later would pass for what is stored."""
 
 
@@ -78,26 +78,26 @@ class Write:
 
     update: Update
     revision: int
-    tag: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an offer led to: a write for us to do, or its standing."""
+class ProposalOutcome:
+    """What a candidate led to: a write for us to do, or its status."""
 
     write: Write | None
-    standing: Standing = Standing.DONE
+    status: ProposalStatus = ProposalStatus.DONE
     seconds: float = 0.0
     """How long the slot stays held, unless its holder goes on."""
 
 
-class NewestRegister:
+class LatestValueRegister:
     """The slots, in Redis. Every method raises RetryLater when Redis cannot be reached."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = connect(url)
-        self._offer = self._client.register_script(newest_scripts.OFFER)
+        self._propose = self._client.register_script(newest_scripts.PROPOSE)
         self._confirm = self._client.register_script(newest_scripts.CONFIRM)
         self._let_go = self._client.register_script(newest_scripts.LET_GO)
         self._announce = self._client.register_script(newest_scripts.ANNOUNCE)
@@ -108,7 +108,7 @@ class NewestRegister:
         """A new holder's name for one execution of a task."""
         return f"{task}/{uuid.uuid4().hex[:12]}"
 
-    def announce(self, updates: Sequence[Update]) -> list[Offer]:
+    def announce(self, updates: Sequence[Update]) -> list[Candidate]:
         """Make values the newest of their slots, before anybody is asked to store them.
 
         Each gets a revision above all before it: the time in microseconds, or more.
@@ -118,14 +118,14 @@ class NewestRegister:
         """
         arguments: list[str | bytes | int] = [SLOT_KEPT_SECONDS, _ms(GRACE_SECONDS)]
         for update in updates:
-            arguments += [_text(update), _tag(update)]
+            arguments += [_text(update), _fingerprint(update)]
         with reaching(self._url):
             keys = [OPEN_SLOTS, _REVISION, *map(_slot, updates)]
             revisions = [int(found) for found in self._announce(keys=keys, args=arguments)]
-        offers = zip(updates, revisions, strict=True)
-        return [Offer(update, revision) for update, revision in offers if revision]
+        candidates = zip(updates, revisions, strict=True)
+        return [Candidate(update, revision) for update, revision in candidates if revision]
 
-    def overdue(self, limit: int) -> list[Offer]:
+    def overdue(self, limit: int) -> list[Candidate]:
         """Up to `limit` values whose time has come to look, because nobody stored them.
 
         Each is given out once in GRACE_SECONDS.
@@ -133,32 +133,32 @@ class NewestRegister:
         with reaching(self._url):
             found = self._overdue(keys=[OPEN_SLOTS], args=[limit, _ms(GRACE_SECONDS)])
         return [
-            Offer(_update_of(slot.decode(), json.loads(value)), int(revision))
+            Candidate(_update_of(slot.decode(), json.loads(value)), int(revision))
             for slot, revision, value in found
         ]
 
-    def offer(
-        self, offers: Sequence[Offer], holder: str, *, resumed: bool, by_time: bool = False
-    ) -> list[Answer]:
-        """Offer values, and take the lease of each slot that has something to write.
+    def propose(
+        self, candidates: Sequence[Candidate], holder: str, *, resumed: bool, by_time: bool = False
+    ) -> list[ProposalOutcome]:
+        """Propose values, and take the lease of each slot that has something to write.
 
         Args:
-            offers: one per slot.
+            candidates: one per slot.
             holder: from `holder`.
-            resumed: the task has offered these before; its value wins no tie.
-            by_time: the revisions are the values' own times; of one time, the later offered is the
+            resumed: the task has proposed these before; its value wins no tie.
+            by_time: the revisions are the values' own times; of one time, the later proposed is the
                 newer, and it is written also if it is the same.
         """
         limits = [_ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed), int(by_time)]
         arguments: list[str | bytes | int] = [holder, *limits]
-        for update, revision in offers:
+        for update, revision in candidates:
             if revision == ANY:
                 # As an empty slot is: nothing is set, and where nothing is known nothing written.
                 arguments += [ANY, "", ""]
             else:
-                arguments += [revision, _text(update), _tag(update)]
-        updates = [offer.update for offer in offers]
-        return self._answers(self._offer, updates, arguments)
+                arguments += [revision, _text(update), _fingerprint(update)]
+        updates = [propose.update for propose in candidates]
+        return self._answers(self._propose, updates, arguments)
 
     def confirm(
         self, writes: Sequence[Write], holder: str, refused: Sequence[Write] = ()
@@ -173,15 +173,15 @@ class NewestRegister:
         """
         arguments: list[str | int] = [holder, _ms(LEASE_SECONDS)]
         for write in writes:
-            arguments += [write.revision, write.tag, "written"]
+            arguments += [write.revision, write.fingerprint, "written"]
         for write in refused:
-            arguments += [write.revision, write.tag, "refused"]
+            arguments += [write.revision, write.fingerprint, "refused"]
         updates = [write.update for write in (*writes, *refused)]
         answers = self._answers(self._confirm, updates, arguments)
         return [answer.write for answer in answers if answer.write is not None]
 
-    def keep(
-        self, writes: Sequence[Write], holder: str, seconds: float, *, in_doubt: bool = False
+    def extend(
+        self, writes: Sequence[Write], holder: str, seconds: float, *, outcome_unknown: bool = False
     ) -> None:
         """Keep slots for `seconds`, for the retry of the same task.
 
@@ -189,20 +189,28 @@ class NewestRegister:
             writes: the slots.
             holder: who holds them.
             seconds: how long no other task may take them.
-            in_doubt: a write got no answer; the slots are stored once more when it can land no
-                more, whatever is stored in them meanwhile.
+            outcome_unknown: a write got no answer: the slots are stored once more when it can
+                land no more, whatever is stored in them meanwhile.
         """
-        self._end(writes, holder, "keep", seconds, in_doubt=in_doubt)
+        self._end(writes, holder, "keep", seconds, outcome_unknown=outcome_unknown)
 
-    def give_back(self, writes: Sequence[Write], holder: str, *, in_doubt: bool = False) -> None:
-        """Leave slots to whoever looks next; `in_doubt` as for `keep`."""
-        self._end(writes, holder, "give", 0, in_doubt=in_doubt)
+    def release(
+        self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool = False
+    ) -> None:
+        """Leave slots to whoever looks next; `outcome_unknown` as for `keep`."""
+        self._end(writes, holder, "give", 0, outcome_unknown=outcome_unknown)
 
     def _end(
-        self, writes: Sequence[Write], holder: str, what: str, seconds: float, *, in_doubt: bool
+        self,
+        writes: Sequence[Write],
+        holder: str,
+        what: str,
+        seconds: float,
+        *,
+        outcome_unknown: bool,
     ) -> None:
         if writes:
-            doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0
+            doubt = _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0
             with reaching(self._url):
                 keys = [OPEN_SLOTS, *(_slot(write.update) for write in writes)]
                 self._let_go(keys=keys, args=[holder, what, _ms(seconds), doubt])
@@ -214,7 +222,7 @@ class NewestRegister:
         return int(found or 0) <= write.revision
 
     def next_revision(self) -> int:
-        """A revision that none is above so far: what is read after it may be offered with it."""
+        """A revision that none is above so far: what is read after it may be proposed with it."""
         self.announce([])
         with reaching(self._url):
             found: Any = self._client.get(_REVISION)
@@ -232,7 +240,7 @@ class NewestRegister:
 
     def _answers(
         self, script: Any, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
-    ) -> list[Answer]:
+    ) -> list[ProposalOutcome]:
         if not updates:
             return []
         with reaching(self._url):
@@ -240,15 +248,15 @@ class NewestRegister:
         return [_answer(update, *found) for update, found in zip(updates, answers, strict=True)]
 
 
-def _answer(update: Update, status: bytes, *rest: bytes) -> Answer:
+def _answer(update: Update, status: bytes, *rest: bytes) -> ProposalOutcome:
     if status == b"write":
-        revision, value, tag = rest
+        revision, value, fingerprint = rest
         newest = Update(update.symbol, update.key, json.loads(value))
-        return Answer(Write(newest, int(revision), tag.decode()))
+        return ProposalOutcome(Write(newest, int(revision), fingerprint.decode()))
     if status == b"done":
-        return Answer(None)
-    standing = Standing.MINE if status == b"mine" else Standing.HELD
-    return Answer(None, standing, int(rest[0]) / 1000)
+        return ProposalOutcome(None)
+    held_by = ProposalStatus.MINE if status == b"mine" else ProposalStatus.HELD
+    return ProposalOutcome(None, held_by, int(rest[0]) / 1000)
 
 
 def _slot(update: Update) -> str:
@@ -269,7 +277,7 @@ def _text(update: Update) -> str | bytes:
     return bytes(update.value) if isinstance(update.value, msgspec.Raw) else _encode(update.value)
 
 
-def _tag(update: Update) -> str:
+def _fingerprint(update: Update) -> str:
     """What must differ from the stored value's for a write to be worth it; empty: always write."""
     if update.key == "price" and isinstance(update.value, dict):
         with suppress(KeyError, TypeError, ValueError):

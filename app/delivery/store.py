@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.delivery.register import NewestRegister, Offer, Standing, Write
+from app.delivery.register import Candidate, LatestValueRegister, ProposalStatus, Write
 from app.domain.decoding import Update
 from app.errors import GiveUp, OutcomeUnknown, Outdated, RetryLater
 
-MOST_LOOKS = 10
-"""How often one task looks again for something newer before it passes the rest on."""
+MAX_ROUNDS = 10
+"""How often one task rounds again for something newer before it passes the rest on."""
 
 RETRY_MARGIN = 15.0
 """Seconds beyond its pause for which a task that retries keeps its slots from others."""
@@ -25,7 +25,7 @@ class Firebase(Protocol):
 
 @dataclass
 class Stored:
-    """What a task did with its offers."""
+    """What a task did with its candidates."""
 
     written: list[Update] = field(default_factory=list)
     current: int = 0
@@ -52,23 +52,23 @@ class Unfinished(RetryLater):
 
 
 def store_newest(
-    offers: Sequence[Offer],
+    candidates: Sequence[Candidate],
     *,
-    register: NewestRegister,
+    register: LatestValueRegister,
     firebase: Firebase,
     task: str,
     resumed: bool = False,
     by_time: bool = False,
     pause: Callable[[], float] | None = None,
 ) -> Stored:
-    """Offer values, and write what is newest in the slots that nobody else writes.
+    """Propose values, and write what is newest in the slots that nobody else writes.
 
     Args:
-        offers: one per slot.
+        candidates: one per slot.
         register: who may write what.
         firebase: where it is written.
         task: the same for every execution of one task.
-        resumed: this is a later execution of a task that has offered these values before.
+        resumed: this is a later execution of a task that has proposed these values before.
         by_time: the revisions are no more than the values' own times.
         pause: seconds after which the task is going to be executed again if Firebase cannot be
             reached; its slots are kept for it. None: it is not, and the slots are let go.
@@ -77,39 +77,39 @@ def store_newest(
         Unfinished: something is left to write; with `pause`, execute the task again.
     """
     holder = register.holder(task)
-    answers = register.offer(offers, holder, resumed=resumed, by_time=by_time)
-    writes = [answer.write for answer in answers if answer.write is not None]
+    outcomes = register.propose(candidates, holder, resumed=resumed, by_time=by_time)
+    writes = [outcome.write for outcome in outcomes if outcome.write is not None]
     stored = Stored(
         current=sum(
-            answer.write is None and answer.standing == Standing.DONE for answer in answers
+            outcome.write is None and outcome.status == ProposalStatus.DONE for outcome in outcomes
         ),
-        held=sum(answer.standing == Standing.HELD for answer in answers),
+        held=sum(outcome.status == ProposalStatus.HELD for outcome in outcomes),
     )
-    looks = 0
-    while writes and (looks < MOST_LOOKS or not pause):
-        looks += 1
+    rounds = 0
+    while writes and (rounds < MAX_ROUNDS or not pause):
+        rounds += 1
         try:
             taken, refused = _write(writes, firebase, register, stored)
         except RetryLater as error:
             seconds = pause() if pause else 0.0
-            in_doubt = isinstance(error, OutcomeUnknown)
+            unknown = isinstance(error, OutcomeUnknown)
             if pause:
-                register.keep(writes, holder, seconds + RETRY_MARGIN, in_doubt=in_doubt)
+                register.extend(writes, holder, seconds + RETRY_MARGIN, outcome_unknown=unknown)
             else:
-                register.give_back(writes, holder, in_doubt=in_doubt)
+                register.release(writes, holder, outcome_unknown=unknown)
             raise Unfinished(str(error), seconds) from None
         writes = register.confirm(taken, holder, refused)
     if writes:
-        register.keep(writes, holder, RETRY_MARGIN)
+        register.extend(writes, holder, RETRY_MARGIN)
         raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
-    mine = [answer.seconds for answer in answers if answer.standing == Standing.MINE]
+    mine = [outcome.seconds for outcome in outcomes if outcome.status == ProposalStatus.MINE]
     if mine:
         raise Unfinished("an earlier execution of this task died, or is still at it", max(mine))
     return stored
 
 
 def _write(
-    writes: Sequence[Write], firebase: Firebase, register: NewestRegister, stored: Stored
+    writes: Sequence[Write], firebase: Firebase, register: LatestValueRegister, stored: Stored
 ) -> tuple[Sequence[Write], Sequence[Write]]:
     """Write all that Firebase takes; the writes that it took, and those that it refused.
 

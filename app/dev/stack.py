@@ -35,7 +35,7 @@ from app.operations.watch.table import changed_lines, drawn
 from app.operations.watch.tickers import Row
 from app.operations.watch.watcher import Watcher
 from app.settings import EMULATOR_NAMESPACE, Settings, variables
-from app.shutdown import StopAsked, StopSignals
+from app.shutdown import ShutdownRequested, ShutdownSignals
 
 START_WITHIN = 60.0
 """Seconds that a program may take to be ready, on a busy machine."""
@@ -78,7 +78,7 @@ def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None)
     console = Console(highlight=False, stderr=as_json)
     prefix = "profit-bridge-dev-"
     with (
-        StopSignals() as signals,
+        ShutdownSignals() as signals,
         tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
     ):
         stack = Stack(Path(folder), settings.log_level, console, signals.look, rules)
@@ -88,7 +88,7 @@ def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None)
                 print(json.dumps(stack.addresses()), flush=True)  # noqa: T201 - its output
             stack.tell_where_things_are()
             stack.show_table()
-        except StopAsked:
+        except ShutdownRequested:
             with suppress(OSError):  # the terminal may be gone
                 console.print("stopping")
             return 0

@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Memo(dict[K, V], Generic[K, V]):
+class Cache(dict[K, V], Generic[K, V]):
     """What a function says of a key, asked once: `memo[key]`.
 
     For what is asked for every report. An `lru_cache` also keeps its keys in the order of use: with

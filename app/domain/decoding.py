@@ -14,7 +14,7 @@ import msgspec
 
 from app.channels import AGGREGATE
 from app.domain.amounts import to_millionths
-from app.domain.cache import Memo
+from app.domain.cache import Cache
 from app.domain.schemas import (
     LONGEST_SENDER,
     SYMBOL,
@@ -57,11 +57,11 @@ FIELDS = ("total", "unrealized", "realized", "converted")
 
 
 class ProfitReport(NamedTuple):
-    """What one fill added. Amounts are in millionths, `at` in microseconds since 1970 UTC."""
+    """What one fill added: amounts in millionths, the time in microseconds since 1970 UTC."""
 
     symbol: str
     sender: str
-    at: int
+    timestamp_us: int
     total: int
     unrealized: int
     realized: int
@@ -97,10 +97,10 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     """
     envelope = _decoded(_decode_report, message)
     data = envelope.data
-    at = to_microseconds(data.timestamp)
-    if at - now > _AHEAD:
+    timestamp_us = to_microseconds(data.timestamp)
+    if timestamp_us - now > _AHEAD:
         raise RejectMessage(f"timestamp is more than {AHEAD_LIMIT} in the future: {data.timestamp}")
-    if now - at > _BEHIND:
+    if now - timestamp_us > _BEHIND:
         raise RejectMessage(f"timestamp is more than 7 days in the past: {data.timestamp}")
     sender = envelope.sender or ""
     if len(sender) > LONGEST_SENDER:
@@ -108,7 +108,7 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     report = (
         _symbols[data.symbol],
         sender,
-        at,
+        timestamp_us,
         to_millionths(data.total, "total"),
         to_millionths(data.unrealized, "unrealized"),
         to_millionths(data.realized, "realized"),
@@ -227,7 +227,7 @@ def reported_symbol(text: str) -> str:
     return symbol
 
 
-_symbols = Memo(reported_symbol)
+_symbols = Cache(reported_symbol)
 
 
 def to_microseconds(timestamp: str) -> int:
@@ -242,11 +242,11 @@ def to_microseconds(timestamp: str) -> int:
             raise ValueError
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        at = (moment - EPOCH) // _MICROSECOND
+        timestamp_us = (moment - EPOCH) // _MICROSECOND
         # An offset may lead out of the calendar.
-        if not _FIRST <= at <= _LAST:
+        if not _FIRST <= timestamp_us <= _LAST:
             raise ValueError
-        return at
+        return timestamp_us
     except (ValueError, OverflowError):
         raise RejectMessage(
             f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
@@ -262,9 +262,9 @@ def time_in(record: Any) -> int | None:
 
 
 @lru_cache(maxsize=16)  # the figures of a symbol and then of the account have the same time
-def to_text(at: int) -> str:
+def to_text(timestamp_us: int) -> str:
     """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
-    second, microsecond = divmod(at, 1_000_000)
+    second, microsecond = divmod(timestamp_us, 1_000_000)
     return f"{_second_to_text(second)}.{microsecond:06d}+00:00"
 
 
@@ -273,9 +273,9 @@ def _second_to_text(second: int) -> str:
     return (EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
-def day_of(at: int) -> int:
-    """The UTC day, counted from 1970-01-01, that `at` belongs to."""
-    return at // DAY
+def day_of(timestamp_us: int) -> int:
+    """The UTC day, counted from 1970-01-01, that a timestamp belongs to."""
+    return timestamp_us // DAY
 
 
 def date_of(day: int) -> date:

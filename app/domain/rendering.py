@@ -9,7 +9,7 @@ Record = tuple[str, bytes]
 """A symbol, or `aggregate`, and its five fields as JSON."""
 
 
-class News:
+class RenderedBatch:
     """Changes, shown.
 
     Args:

@@ -62,10 +62,10 @@ ShownSymbol = Annotated[
         extra_json_schema={"pattern": _SHOWN_SYMBOL},
     ),
 ]
-Said = Annotated[
+EnvelopeTimestamp = Annotated[
     str | UnsetType, Meta(description="When it was sent, in the sender's local time. Not read.")
 ]
-Whose = Annotated[str | UnsetType | None, Meta(description="Who sent it. Not read.")]
+EnvelopeSender = Annotated[str | UnsetType | None, Meta(description="Who sent it. Not read.")]
 
 
 class ReportData(msgspec.Struct, gc=False):
@@ -106,7 +106,7 @@ class ReportEnvelope(msgspec.Struct, gc=False):
 class ReportMessage(ReportEnvelope):
     """A profit report, of one fill of one bot."""
 
-    timestamp: Said = UNSET
+    timestamp: EnvelopeTimestamp = UNSET
 
 
 class PerformanceEnvelope(msgspec.Struct):
@@ -135,7 +135,7 @@ class PerformanceMessage(msgspec.Struct):
     """New figures: every report that is counted leads to its symbol's and then the account's."""
 
     data: NamedPerformance
-    timestamp: Said
+    timestamp: EnvelopeTimestamp
     sender: Annotated[str, Meta(extra_json_schema={"const": SENDER})]
 
 
@@ -186,8 +186,8 @@ class UpdateEnvelope(msgspec.Struct):
 class UpdateMessage(UpdateEnvelope):
     """A price or an order, of one symbol."""
 
-    timestamp: Said = UNSET
-    sender: Whose = UNSET
+    timestamp: EnvelopeTimestamp = UNSET
+    sender: EnvelopeSender = UNSET
 
 
 class OrderNode(Order, kw_only=True):

@@ -1,4 +1,4 @@
-"""The book: what every symbol and the account have made, day by day. Exact, and without I/O."""
+"""The totals: what every symbol and the account have made, day by day. Exact, and without I/O."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Figures(NamedTuple):
     unrealized: int = 0
     realized: int = 0
     converted: int = 0
-    at: int = 0
+    timestamp_us: int = 0
 
     def plus(self, other: "Figures") -> "Figures":
         """The sum of both; the time is the newer one."""
@@ -30,7 +30,7 @@ class Figures(NamedTuple):
             self.unrealized + other.unrealized,
             self.realized + other.realized,
             self.converted + other.converted,
-            max(self.at, other.at),
+            max(self.timestamp_us, other.timestamp_us),
         )
 
     def minus(self, other: "Figures") -> "Figures":
@@ -40,12 +40,12 @@ class Figures(NamedTuple):
             self.unrealized - other.unrealized,
             self.realized - other.realized,
             self.converted - other.converted,
-            self.at,
+            self.timestamp_us,
         )
 
     def shown(self, decimals: int) -> bytes:
         """The five fields that other programs read, as JSON, with amounts of `decimals` places."""
-        total, unrealized, realized, converted, at = self
+        total, unrealized, realized, converted, timestamp_us = self
         step = 10 ** (6 - decimals)
         if total % step or unrealized % step or realized % step or converted % step:
             return _encode(
@@ -54,7 +54,7 @@ class Figures(NamedTuple):
                     shown(unrealized, decimals),
                     shown(realized, decimals),
                     shown(converted, decimals),
-                    to_text(at),
+                    to_text(timestamp_us),
                 )
             )
         # There is nothing to round, as in most reports: a third of the time.
@@ -64,14 +64,14 @@ class Figures(NamedTuple):
                 unrealized / MILLIONTHS,
                 realized / MILLIONTHS,
                 converted / MILLIONTHS,
-                to_text(at),
+                to_text(timestamp_us),
             )
         )
 
 
 _encode = msgspec.json.Encoder().encode
 
-NOTHING = Figures()
+ZERO = Figures()
 
 
 class Change(NamedTuple):
@@ -84,12 +84,12 @@ class Change(NamedTuple):
     """False for a late report: there is a newer day, so this one is not shown any more."""
 
 
-class DayBook:
+class DayTotals:
     """The figures of one day. The account is kept as a running sum, not added up anew."""
 
-    def __init__(self, kind: ReportKind, opening: dict[str, Figures] | None = None) -> None:
+    def __init__(self, kind: ReportKind, opening_balance: dict[str, Figures] | None = None) -> None:
         self._replaces = kind == "snapshot"
-        self.symbols: dict[str, Figures] = dict(opening or {})
+        self.symbols: dict[str, Figures] = dict(opening_balance or {})
         # An adopted file may name an account that is more than the symbols in it: the rest
         # belongs to the account all the same.
         account = self.symbols.pop(AGGREGATE, None)
@@ -97,18 +97,18 @@ class DayBook:
 
     def apply(self, report: ProfitReport) -> Figures:
         """Count one report; the new figures of its symbol."""
-        symbol, _, at, total, unrealized, realized, converted = report
-        old = self.symbols.get(symbol, NOTHING)
+        symbol, _, timestamp_us, total, unrealized, realized, converted = report
+        old = self.symbols.get(symbol, ZERO)
         if self._replaces:
-            new = old if old.at > at else Figures(total, unrealized, realized, converted, at)
+            new = old if old.timestamp_us > timestamp_us else Figures(*report[3:], timestamp_us)
             self.account = self.account.minus(old).plus(new)
         else:
             # `plus` twice, written out.
             t, u, r, c, last = old
-            last = at if at > last else last
+            last = timestamp_us if timestamp_us > last else last
             new = _new(Figures, (t + total, u + unrealized, r + realized, c + converted, last))
             t, u, r, c, last = self.account
-            last = at if at > last else last
+            last = timestamp_us if timestamp_us > last else last
             self.account = _new(
                 Figures, (t + total, u + unrealized, r + realized, c + converted, last)
             )
@@ -118,7 +118,7 @@ class DayBook:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known of the day."""
-        return not self.symbols and self.account == NOTHING
+        return not self.symbols and self.account == ZERO
 
     def items(self) -> Iterator[tuple[str, Figures]]:
         """Every symbol's figures, and the account's as the last."""
@@ -128,21 +128,21 @@ class DayBook:
 
 def add_up(figures: Iterable[Figures]) -> Figures:
     """The sum of all `figures`."""
-    total = NOTHING
+    total = ZERO
     for one in figures:
         total = total.plus(one)
     return total
 
 
-class Book:
+class Totals:
     """All days that a report may still come for, and which day is the newest of each symbol."""
 
     def __init__(self) -> None:
-        self.days: dict[int, DayBook] = {}
+        self.days: dict[int, DayTotals] = {}
         self._last = 0
         """The newest day of which there are figures."""
 
-    def add_day(self, day: int, figures: DayBook) -> None:
+    def add_day(self, day: int, figures: DayTotals) -> None:
         """Take in what is known of a day, before reports for it are applied."""
         self.days[day] = figures
         if day > self._last and not figures.is_empty:
@@ -158,7 +158,7 @@ class Book:
 
         The report's day must have been added.
         """
-        day = day_of(report.at)
+        day = day_of(report.timestamp_us)
         symbol = report.symbol
         figures = self.days[day]
         of_symbol = figures.apply(report)

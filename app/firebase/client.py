@@ -28,7 +28,7 @@ from app.errors import (
     RetryLater,
     WrongSetting,
 )
-from app.firebase.rate_limit import budget_of
+from app.firebase.rate_limit import rate_limiter_of
 from app.settings import ADMIN, Settings
 
 log = logging.getLogger(__name__)
@@ -103,10 +103,10 @@ class FirebaseClient:
 
     Args:
         settings: of this process.
-        spend: called with the bytes of every write before it is sent, and may wait.
+        acquire: called with the bytes of every write before it is sent, and may wait.
     """
 
-    def __init__(self, settings: Settings, spend: Callable[[int], None] | None = None) -> None:
+    def __init__(self, settings: Settings, acquire: Callable[[int], None] | None = None) -> None:
         self.url = settings.database_url
         self.root = settings.firebase_root
         self._app = firebase_admin.initialize_app(
@@ -115,7 +115,7 @@ class FirebaseClient:
             name=f"profit-bridge-{os.getpid()}-{id(self)}",
         )
         self._root = db.reference(self.root, app=self._app)
-        _let_us_retry(self._root, _Metered(spend or (lambda _size: None)))
+        _let_us_retry(self._root, _Metered(acquire or (lambda _size: None)))
 
     def store_ticker_data(self, symbol: str, key: str, value: Any) -> str:
         """Store one value; its siblings stay as they are.
@@ -270,13 +270,13 @@ def credential_of(settings: Settings) -> credentials.Base | None:
 class _Metered(requests.adapters.HTTPAdapter):
     """Says of every write how large it is before it is sent; and sends it once."""
 
-    def __init__(self, spend: Callable[[int], None]) -> None:
+    def __init__(self, acquire: Callable[[int], None]) -> None:
         super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)
-        self._spend = spend
+        self._acquire = acquire
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
         if request.method != "GET":
-            self._spend(len(request.body or b""))
+            self._acquire(len(request.body or b""))
         return super().send(request, *args, **options)
 
 
@@ -302,5 +302,5 @@ def firebase_of_this_process(settings: Settings) -> FirebaseClient:
     global _of_process  # noqa: PLW0603 - one per process is the point
     owner = (os.getpid(), settings)
     if _of_process is None or _of_process[0] != owner:
-        _of_process = (owner, FirebaseClient(settings, budget_of(settings).spend))
+        _of_process = (owner, FirebaseClient(settings, rate_limiter_of(settings).acquire))
     return _of_process[1]

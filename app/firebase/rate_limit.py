@@ -44,7 +44,7 @@ return {granted, wait}
 """
 
 
-class Budget:
+class WriteRateLimiter:
     """What may still be written, kept in Redis.
 
     Args:
@@ -81,7 +81,7 @@ class Budget:
             )
         return float(wait) / 1_000_000
 
-    def spend(self, size: int) -> None:
+    def acquire(self, size: int) -> None:
         """Take a request of `size` bytes out of the budget, and wait until it may be sent.
 
         Raises:
@@ -93,9 +93,9 @@ class Budget:
             time.sleep(wait)
 
 
-def budget_of(settings: Settings) -> Budget:
+def rate_limiter_of(settings: Settings) -> WriteRateLimiter:
     """The budget that the settings give."""
-    return Budget(
+    return WriteRateLimiter(
         settings.redis_url,
         settings.firebase_writes_per_second,
         settings.firebase_megabytes_per_minute,

@@ -24,7 +24,7 @@ _RETRY_PAUSE = 1.0
 _AT_ONCE = 65_536
 
 
-class News(NamedTuple):
+class StreamUpdate(NamedTuple):
     """Whether what was heard last is what there is."""
 
     is_live: bool
@@ -58,12 +58,12 @@ class Stream:
         self._closed = threading.Event()
         threading.Thread(target=self._follow, name="firebase-stream", daemon=True).start()
 
-    def news(self) -> News:
+    def news(self) -> StreamUpdate:
         """How it stands."""
         heard_at, answer = self._heard_at, self._answer
         silence = None if heard_at is None else time.monotonic() - heard_at
         is_live = answer is not None and silence is not None and silence < _LATE
-        return News(is_live, silence, self._problem)
+        return StreamUpdate(is_live, silence, self._problem)
 
     def close(self) -> None:
         """Follow no longer; gives the connection back."""

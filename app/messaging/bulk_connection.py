@@ -45,7 +45,7 @@ class Answers:
         return found
 
 
-class Wire:
+class BulkConnection:
     """A connection of its owner's alone. After any error there is nothing to do but to close it.
 
     Raises:

@@ -17,7 +17,7 @@ CONNECT_TIMEOUT = 2.0
 
 HEALTH_CHECK_INTERVAL = 10
 
-_MENDS: dict[type[Exception], str] = {
+_FIXES: dict[type[Exception], str] = {
     redis.AuthenticationError: "correct the password in {variable}",
     redis.exceptions.NoPermissionError: "name a user in {variable} that may do this",
     redis.exceptions.ReadOnlyError: "name the primary in {variable}: this is a replica",
@@ -65,7 +65,7 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, redis.AuthenticationError) or _UNTRUSTED in str(error)
 
 
-def mend_of(error: BaseException, variable: str = "REDIS_URL") -> str:
+def fix_for(error: BaseException, variable: str = "REDIS_URL") -> str:
     """What an operator does about a Redis that could not be reached.
 
     Args:
@@ -87,9 +87,9 @@ def mend_of(error: BaseException, variable: str = "REDIS_URL") -> str:
         return f"if it speaks no TLS there, begin {variable} with redis://"
     if "closed by server" in said or "closed the connection" in said:
         return f"if it speaks TLS there, begin {variable} with rediss://"
-    for kind, mend in _MENDS.items():
+    for kind, fix in _FIXES.items():
         if isinstance(error, kind):
-            return mend.format(variable=variable)
+            return fix.format(variable=variable)
     return f"start it, or correct {variable}"
 
 
@@ -105,5 +105,5 @@ def reaching(url: str, variable: str = "REDIS_URL") -> Iterator[None]:
         yield
     except (redis.RedisError, OSError) as error:
         said = f"{error}".rstrip(".")
-        mend = mend_of(error, variable)
-        raise RetryLater(f"cannot use Redis at {masked(url)}: {said}: {mend}") from None
+        fix = fix_for(error, variable)
+        raise RetryLater(f"cannot use Redis at {masked(url)}: {said}: {fix}") from None

@@ -11,8 +11,8 @@ from typing import Any
 import redis
 
 from app.errors import StopProgram
-from app.messaging.bulk_connection import Answers, Wire
-from app.messaging.client import is_refusal, mend_of
+from app.messaging.bulk_connection import Answers, BulkConnection
+from app.messaging.client import fix_for, is_refusal
 from app.settings import masked
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ Received = tuple[bytes, bytes]
 """The channel of a message, and the message."""
 
 
-class Subscriber:
+class Subscription:
     """Subscribes to channels and patterns, and does so again after every outage.
 
     A thread takes in the bytes that come, and does nothing else: Redis cuts off a subscriber that
@@ -61,11 +61,11 @@ class Subscriber:
         self._url = url
         self._channels = list(channels)
         self._patterns = list(patterns)
-        self._wire: Wire | None = None
-        self._inbox: SimpleQueue[tuple[Wire, bytes]] = SimpleQueue()
+        self._wire: BulkConnection | None = None
+        self._inbox: SimpleQueue[tuple[BulkConnection, bytes]] = SimpleQueue()
         self._bytes_put = self._bytes_taken = 0
         self._heard = self._pinged = 0.0
-        self._refusal: tuple[Wire, redis.RedisError] | None = None
+        self._refusal: tuple[BulkConnection, redis.RedisError] | None = None
         self._pause = _FIRST_PAUSE
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="subscriber", daemon=True)
@@ -91,7 +91,7 @@ class Subscriber:
             except (redis.RedisError, OSError) as error:
                 if is_refusal(error) or time.monotonic() >= give_up_at:
                     raise StopProgram(
-                        f"cannot reach Redis at {masked(self._url)}: {error}: {mend_of(error)}"
+                        f"cannot reach Redis at {masked(self._url)}: {error}: {fix_for(error)}"
                     ) from None
                 time.sleep(_FIRST_PAUSE)
         self._thread.start()
@@ -152,11 +152,11 @@ class Subscriber:
         while self._bytes_put - self._bytes_taken > MOST_UNREAD and not self._closing.is_set():
             time.sleep(_LOOK_AGAIN)
 
-    def _put(self, wire: Wire, received: bytes) -> None:
+    def _put(self, wire: BulkConnection, received: bytes) -> None:
         self._bytes_put += len(received)
         self._inbox.put((wire, received))
 
-    def _messages(self, wire: Wire, received: bytes) -> list[Received]:
+    def _messages(self, wire: BulkConnection, received: bytes) -> list[Received]:
         """The messages that are whole with these bytes."""
         messages = []
         for answer in wire.read(received):
@@ -178,7 +178,7 @@ class Subscriber:
             self._wire.send(self._wire.pack("PING"))
 
     def _subscribe(self) -> None:
-        wire = Wire(self._url)
+        wire = BulkConnection(self._url)
         try:
             for command, names in (("SUBSCRIBE", self._channels), ("PSUBSCRIBE", self._patterns)):
                 if names:

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from app.accounting.schema import FILE_NAME
-from app.delivery.dispatcher import Handover
-from app.messaging.subscription import Subscriber
+from app.delivery.dispatcher import Dispatcher
+from app.messaging.subscription import Subscription
 from app.monitoring.metrics import (
     LEDGER_SIZE,
     READY,
@@ -23,32 +23,32 @@ LONGEST_TURN = 15.0
 _ROOM_NEEDED = 64 * 1024
 
 
-class Vitals:
+class Health:
     """The state of one service. Nothing here waits for its main loop, or holds it up.
 
     Args:
-        subscriber: where it listens.
-        handover: where it hands over.
+        subscription: where it listens.
+        dispatcher: where it hands over.
         folder: of its ledger, where it has one.
     """
 
     def __init__(
-        self, subscriber: Subscriber, handover: Handover, folder: Path | None = None
+        self, subscription: Subscription, dispatcher: Dispatcher, folder: Path | None = None
     ) -> None:
-        self._subscriber = subscriber
-        self._handover = handover
+        self._subscription = subscription
+        self._dispatcher = dispatcher
         self._folder = folder
-        self._turned_at = time.monotonic()
+        self._last_heartbeat = time.monotonic()
         self._waits_for = ""
 
-    def turned(self, waits_for: str = "") -> None:
+    def heartbeat(self, waits_for: str = "") -> None:
         """The main loop goes on; if only to try the same again, with what it `waits_for`."""
-        self._turned_at = time.monotonic()
+        self._last_heartbeat = time.monotonic()
         self._waits_for = waits_for
 
     def hangs(self) -> list[str]:
         """Why the service should be ended and started again; empty: it is alive."""
-        silent = time.monotonic() - self._turned_at
+        silent = time.monotonic() - self._last_heartbeat
         if silent > LONGEST_TURN:
             return [f"main loop: no turn for {silent:.0f} s"]
         return []
@@ -59,24 +59,24 @@ class Vitals:
         if found:
             # A disk that holds up the main loop would hold up who looks at it, too.
             return found
-        if not self._subscriber.is_subscribed:
+        if not self._subscription.is_subscribed:
             found.append("redis: not subscribed")
         if self._waits_for:
             found.append(self._waits_for)
         elif self._folder is not None:
             found += _not_writable(self._folder)
-        if self._handover.held_up:
-            found.append(f"hand-over: {self._handover.held_up}")
+        if self._dispatcher.stalled:
+            found.append(f"hand-over: {self._dispatcher.stalled}")
         return found
 
     def figures(self) -> dict[Metric, float]:
         """The metrics that say how things are now."""
         found = {
             READY: float(not self.troubles()),
-            SUBSCRIBED: float(self._subscriber.is_subscribed),
-            RECONNECTS: float(max(0, self._subscriber.subscriptions - 1)),
-            SLOTS_WAITING: float(self._handover.slots_waiting),
-            TASKS_WAITING: float(self._handover.tasks_waiting),
+            SUBSCRIBED: float(self._subscription.is_subscribed),
+            RECONNECTS: float(max(0, self._subscription.subscriptions - 1)),
+            SLOTS_WAITING: float(self._dispatcher.slots_waiting),
+            TASKS_WAITING: float(self._dispatcher.tasks_waiting),
         }
         if self._folder is not None:
             found[LEDGER_SIZE] = float(_size(self._folder))

@@ -24,7 +24,7 @@ from app.channels import JOURNAL, OPEN_SLOTS
 from app.errors import RetryLater
 from app.messaging.client import connect, reaching
 from app.monitoring.freshness import FRESHNESS_KEY, cumulative
-from app.monitoring.health import Vitals
+from app.monitoring.health import Health
 from app.monitoring.metrics import (
     FAILED_STORES,
     FRESHNESS,
@@ -41,7 +41,7 @@ CLIENT_TIMEOUT = 3.0
 """Seconds that one who asks may take to ask, and to read the answer."""
 
 MOST_CLIENTS = 64
-"""How many are served at once; the others are turned away."""
+"""How many are served at once; the others are heartbeat away."""
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -59,7 +59,7 @@ class StatusServer:
 
     Args:
         settings: of this process.
-        vitals: of the service.
+        health: of the service.
         metrics: that it counts.
         journal_position: up to where it has counted the journal, where it reads one.
     """
@@ -67,14 +67,14 @@ class StatusServer:
     def __init__(
         self,
         settings: Settings,
-        vitals: Vitals,
+        health: Health,
         metrics: Metrics,
         journal_position: Callable[[], str] | None = None,
     ) -> None:
         self._address = settings.metrics_address
-        self._vitals = vitals
+        self._health = health
         self._registry = metrics.registry
-        self._registry.register(_State(vitals))
+        self._registry.register(_State(health))
         self._registry.register(_InRedis(settings.redis_url, journal_position))
 
     def start(self) -> None:
@@ -91,9 +91,9 @@ class StatusServer:
 
     def _answer(self, path: str, accept: str) -> Answer:
         if path == "/healthz":
-            return _verdict(self._vitals.hangs())
+            return _verdict(self._health.hangs())
         if path == "/readyz":
-            return _verdict(self._vitals.troubles())
+            return _verdict(self._health.troubles())
         if path == "/metrics":
             return _metrics(self._registry, accept)
         return Answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz and /readyz are here\n")
@@ -114,11 +114,11 @@ def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
 class _State(Collector):
     """What the parts of this process say of themselves."""
 
-    def __init__(self, vitals: Vitals) -> None:
-        self._vitals = vitals
+    def __init__(self, health: Health) -> None:
+        self._health = health
 
     def collect(self) -> Iterator[Family]:
-        for metric, value in self._vitals.figures().items():
+        for metric, value in self._health.figures().items():
             yield _family(metric, value)
 
 

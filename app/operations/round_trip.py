@@ -14,7 +14,7 @@ _READY_WITHIN = 5.0
 _LOOK = 0.01
 
 
-class Arrival:
+class RoundTrip:
     """Listens from before a report is sent until it was seen.
 
     It is known by its time: figures with it, or with a newer report, have it. So its time must be
@@ -33,7 +33,7 @@ class Arrival:
     def __init__(self, settings: Settings, report: ProfitReport) -> None:
         self._url = settings.redis_url
         self._report = report
-        # Kept: a client that nobody holds any more takes its subscriptions down with it.
+        # DeadLetters: a client that nobody holds any more takes its subscriptions down with it.
         self._client = connect(self._url)
         self._pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]
         with reaching(self._url):
@@ -93,4 +93,4 @@ class Arrival:
 
     def _has_it(self, figures: dict[str, Any]) -> bool:
         at = time_in(figures)
-        return at is not None and at >= self._report.at
+        return at is not None and at >= self._report.timestamp_us

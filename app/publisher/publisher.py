@@ -15,7 +15,7 @@ import redis
 from app.channels import PROFIT_REPORT
 from app.messaging.client import connect
 from app.messaging.journal import journal_name
-from app.publisher.sender import Courier, Published
+from app.publisher.sender import Published, Sender
 from app.publisher.spool import Spool
 from app.settings import process_settings
 
@@ -57,8 +57,8 @@ class RedisPublisher:
         # Never connected: it knows how commands are written and where the journal is.
         self._client = connect(self._url)
         self._journal = journal_name(self._client)
-        self._courier = self._new_courier()
-        self._courier.take_over_leftovers()
+        self._sender = self._new_sender()
+        self._sender.take_over_leftovers()
         _publishers.add(self)
 
     def publish(
@@ -90,24 +90,24 @@ class RedisPublisher:
             "sender": sender,
         }
         if channel != PROFIT_REPORT:
-            return self._courier.send_or_fail(channel, _encoded(envelope), deadline)
+            return self._sender.send_or_fail(channel, _encoded(envelope), deadline)
         message = _encoded(envelope | {"journal": self._journal})
-        return self._courier.send_or_keep(message, deadline)
+        return self._sender.send_or_keep(message, deadline)
 
     def close(self) -> None:
         """Give the connection back, and end what runs in the background, within `timeout`.
 
         Reports that Redis has not taken by then stay in the spool for the next publisher.
         """
-        self._courier.close()
-        self._courier = self._new_courier()
+        self._sender.close()
+        self._sender = self._new_sender()
 
-    def _new_courier(self) -> Courier:
+    def _new_sender(self) -> Sender:
         spool = Spool(self._folder, _target_name(self._client))
-        return Courier(self._client, self._url, spool, self._journal_length, self._timeout)
+        return Sender(self._client, self._url, spool, self._journal_length, self._timeout)
 
     def _begin_anew_after_fork(self) -> None:
-        inherited, self._courier = self._courier, self._new_courier()
+        inherited, self._sender = self._sender, self._new_sender()
         inherited.leave_to_parent()
 
 

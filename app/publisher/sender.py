@@ -59,7 +59,7 @@ class _Redis(Enum):
     AWAY = "it does not answer"
 
 
-class Courier:
+class Sender:
     """Brings messages to Redis within a bound, and keeps the reports that it cannot bring.
 
     A thread in the background does all connecting, and sends what is spooled, so that no caller

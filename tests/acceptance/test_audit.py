@@ -1,4 +1,4 @@
-"""`python -m app audit` names what differs and mends it; what is under way is no difference."""
+"""`python -m app audit` names what differs and fixes it; what is under way is no difference."""
 
 import json
 import signal
@@ -71,7 +71,7 @@ def test_a_healthy_system_audits_clean(system: System, bridge: Process) -> None:
     assert told["looked_at"] == {"ledger": 4, "daily file": 4, "Firebase": 4}
 
 
-def test_a_changed_daily_file_is_told_figure_by_figure_and_mended(
+def test_a_changed_daily_file_is_told_figure_by_figure_and_fixed(
     system: System, bridge: Process
 ) -> None:
     stop(bridge)
@@ -106,7 +106,7 @@ def test_a_daily_file_that_cannot_be_read_is_told_and_made_again(
     assert len(list(path.parent.glob("*.unusable-*"))) == (state == "torn")
 
 
-def test_a_file_that_somebody_changes_is_mended_by_the_bridge_that_runs(
+def test_a_file_that_somebody_changes_is_fixed_by_the_bridge_that_runs(
     system: System, bridge: Process
 ) -> None:
     right = change_file(system)
@@ -115,7 +115,7 @@ def test_a_file_that_somebody_changes_is_mended_by_the_bridge_that_runs(
     assert system.daily_file() == right
 
 
-def test_wrong_values_in_firebase_are_told_one_by_one_and_mended(
+def test_wrong_values_in_firebase_are_told_one_by_one_and_fixed(
     system: System, bridge: Process
 ) -> None:
     right = {symbol: node["performance"] for symbol, node in system.firebase.get().items()}
@@ -140,7 +140,7 @@ def test_wrong_values_in_firebase_are_told_one_by_one_and_mended(
     assert system.firebase.get() == nodes | {"GME": {"price": 7}}
 
 
-def test_a_value_that_was_mended_gives_way_to_the_next_one(system: System, bridge: Process) -> None:
+def test_a_value_that_was_fixed_gives_way_to_the_next_one(system: System, bridge: Process) -> None:
     system.firebase.put("services/SOFI/performance/total", 5)
     assert audit(system, *PATIENT, "--fix").returncode == 0
     system.report("SOFI", 1)

@@ -137,19 +137,17 @@ def test_a_command_that_finds_no_ledger_says_where_one_is(
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "fix"),
     [
         (("explain", "SOFI", "--day", "2025-13-01"), "must be a day, YYYY-MM-DD, not 2025-13-01"),
         (("explain", "SOFI", "--last", "few"), "must be a whole number above 0, not few"),
         (("simulate", "--rate", "fast"), "must be above 0, not fast"),
     ],
 )
-def test_an_option_that_cannot_be_read_says_what_it_takes(
-    words: tuple[str, ...], mend: str
-) -> None:
+def test_an_option_that_cannot_be_read_says_what_it_takes(words: tuple[str, ...], fix: str) -> None:
     done = run_here({}, *words)
     assert done.returncode == 2
-    assert_one_line(done.stderr, words[-2], mend)
+    assert_one_line(done.stderr, words[-2], fix)
 
 
 def test_the_configuration_is_shown_without_its_secrets() -> None:

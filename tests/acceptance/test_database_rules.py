@@ -59,7 +59,7 @@ def test_a_write_that_lands_after_its_timeout_changes_nothing(system: System) ->
     assert not read_failed(system.redis_server.url)
 
 
-def test_a_performance_of_the_future_is_told_and_mended_by_audit(system: System) -> None:
+def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) -> None:
     system.report("SOFI", 1)
     wait_until(lambda: totals(system) == {"SOFI": 1, AGGREGATE: 1}, "both stored")
     wrong = report("SOFI", 50) | {"timestamp": FAR}

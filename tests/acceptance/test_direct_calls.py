@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.delivery.register import NewestRegister
+from app.delivery.register import LatestValueRegister
 from app.dev.processes import free_port
 from app.domain.decoding import PERFORMANCE, Update
 from tests.system import System, report
@@ -100,8 +100,10 @@ def test_a_value_of_the_far_future_gives_way_to_the_next_of_the_bridge(system: S
     assert "older" in said
     # As a bridge does: a value that it announced.
     update = Update("SOFI", PERFORMANCE, report("SOFI", 30))
-    (offer,) = NewestRegister(system.redis_server.url).announce([update])
-    call(system, f'store_performance("SOFI", {{**data, "total": 30}}, revision={offer.revision})')
+    (candidate,) = LatestValueRegister(system.redis_server.url).announce([update])
+    call(
+        system, f'store_performance("SOFI", {{**data, "total": 30}}, revision={candidate.revision})'
+    )
     assert system.firebase.get("services/SOFI/performance/total") == 30
 
 

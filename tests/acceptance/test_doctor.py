@@ -1,4 +1,4 @@
-"""`python -m app doctor` finds each fault, names it and its mend, and nothing that is well."""
+"""`python -m app doctor` finds each fault, names it and its fix, and nothing that is well."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def running(system: System) -> System:
 
 
 def copy_of(system: System, name: str) -> Path:
-    """Ledger and daily file as they are, where no bridge mends them."""
+    """Ledger and daily file as they are, where no bridge fixes them."""
     folder = system.folder / name
     daily = path_of(folder, today())
     daily.parent.mkdir(parents=True)
@@ -106,7 +106,7 @@ def badly_configured_redis(folder: Path) -> Iterator[RedisServer]:
 def faults_of(
     system: System, other: RedisServer
 ) -> dict[str, tuple[dict[str, str], Expected, str]]:
-    """Settings that lead to each fault, what is not ok then, and a word of the mend."""
+    """Settings that lead to each fault, what is not ok then, and a word of the fix."""
     base = system.environment
     torn, false, corrupt = (copy_of(system, name) for name in ("torn", "false", "corrupt"))
     daily = path_of(torn, today())
@@ -195,7 +195,7 @@ def faults_of(
     }
 
 
-def test_each_fault_is_found_and_named_with_its_mend_and_nothing_else(
+def test_each_fault_is_found_and_named_with_its_fix_and_nothing_else(
     running: System, subtests: pytest.Subtests
 ) -> None:
     url = f"redis://127.0.0.1:{running.redis_server.port}/6"
@@ -209,10 +209,10 @@ def test_each_fault_is_found_and_named_with_its_mend_and_nothing_else(
         wait_until(lambda: " ready." in misled.log.read_text(), "the worker of another queue")
         with ThreadPoolExecutor(len(faults)) as threads:
             found = threads.map(lambda fault: examined(fault[0]), faults.values())
-            for (name, (_, expected, mend)), findings in zip(faults.items(), found, strict=True):
+            for (name, (_, expected, fix)), findings in zip(faults.items(), found, strict=True):
                 with subtests.test(name):
                     assert not_ok(findings) == expected, findings
-                    assert any(mend in finding.mend for finding in findings.values()), findings
+                    assert any(fix in finding.fix for finding in findings.values()), findings
                     lines = (text for finding in findings.values() for text in finding)
                     assert not any("\n" in line for line in lines)
 
@@ -238,8 +238,8 @@ def test_a_healthy_system_is_told_as_healthy_and_a_denial_as_what_it_is(running:
         "figures in Firebase": SKIPPED,
     }
     assert "Permission denied" in findings["firebase"]["found"]
-    assert "a rule that allows it" in findings["firebase"]["mend"]
-    assert findings["rejected"]["mend"] == "see python -m app rejected"
+    assert "a rule that allows it" in findings["firebase"]["fix"]
+    assert findings["rejected"]["fix"] == "see python -m app rejected"
 
 
 def test_what_was_not_looked_at_is_told_beside_that_all_is_well(
@@ -253,19 +253,19 @@ def test_what_was_not_looked_at_is_told_beside_that_all_is_well(
 
 
 @pytest.mark.parametrize(
-    ("fault", "mend"),
+    ("fault", "fix"),
     [
         (("CONFIG", "SET", "maxmemory", "1"), "raise its maxmemory: it is full"),
         (("REPLICAOF", "127.0.0.1", "1"), "name the primary in REDIS_URL: this is a replica"),
     ],
 )
 def test_a_redis_that_runs_and_takes_no_writes_is_not_started_again(
-    fault: tuple[str, ...], mend: str, system: System
+    fault: tuple[str, ...], fix: str, system: System
 ) -> None:
     system.redis.execute_command(*fault)
     findings = {one["name"]: one for one in json.loads(system.command("doctor", "--json").stdout)}
     assert findings["worker"]["status"] == FAIL
-    assert findings["worker"]["mend"] == mend
+    assert findings["worker"]["fix"] == fix
 
 
 def doctor(system: System, *options: str) -> subprocess.CompletedProcess[str]:
@@ -295,7 +295,7 @@ def test_a_full_disk_fails_before_the_bridge_notices(tmp_path: Path) -> None:
         found = examined({"PROFIT_BASE_PATH": str(disk)})["folder"]
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
-    assert (found.status, "free some of that disk" in found.mend) == (FAIL, True)
+    assert (found.status, "free some of that disk" in found.fix) == (FAIL, True)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_clocks_that_differ_are_noticed(redis_url: str, ahead: int, status: str)
     settings = load_settings({"REDIS_URL": redis_url})
     found = clock(Deployment(settings, now=lambda: time.time() + ahead))
     assert found.status == status
-    assert ahead == 0 or "NTP" in found.mend
+    assert ahead == 0 or "NTP" in found.fix
 
 
 def test_reports_that_nobody_counts_are_noticed_while_they_wait(system: System) -> None:

@@ -16,7 +16,7 @@ from tests.system import Firebase, System, now_text, wait_until
 IMAGE = "<IMG/SRC=X/ONERROR=ALERT(1)>"
 """A symbol that the bridge takes, and a browser would too if it came as markup."""
 
-MINUS, NOTHING = "\u2212", "\u2013"
+MINUS, ZERO = "\u2212", "\u2013"
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_write_at_any_depth_is_shown(firebase: Firebase, show: Callable[..., P
     page.until(has("7", f"{MINUS}2.00"))
     firebase.put("services/BRK!2EB/price", 513.9)
     page.until(f"{card('BRK.B', '.price')} === '513.90'")
-    assert page.value(card("BRK.B", ".amount")) == NOTHING
+    assert page.value(card("BRK.B", ".amount")) == ZERO
     firebase.patch("", {"services/F/performance": performance(0), "services/7/orders/x": {"a": 1}})
     page.until(has("F", "0.00"))
     firebase.patch("services", {"F/performance/total": 1_234.5, "7": None, "BRK!2EB/price": None})

@@ -52,16 +52,16 @@ def test_a_rejected_message_is_listed_and_shown_whole(system: System) -> None:
     assert raw.stdout == bad
 
 
-def test_a_mended_message_is_counted_once_also_by_a_bridge_that_was_down(system: System) -> None:
+def test_a_fixed_message_is_counted_once_also_by_a_bridge_that_was_down(system: System) -> None:
     bridge = system.start_bridge()
     data = report("SOFI", "much")
     reject(system, envelope(data))
     (bad,) = listed(system)
     bridge.signal(signal.SIGTERM)
     assert bridge.wait(PATIENCE) == 0
-    mended = system.folder / "message.json"
-    mended.write_text(envelope(data | {"total": 5, "unrealized": 5}))
-    resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
+    fixed = system.folder / "message.json"
+    fixed.write_text(envelope(data | {"total": 5, "unrealized": 5}))
+    resend = ("rejected", "resend", "--message", str(fixed), str(bad["id"]))
     done = command(system, *resend)
     assert (done.returncode, done.stdout) == (0, f"{bad['id']}  sent again\n")
     assert listed(system) == []
@@ -70,9 +70,9 @@ def test_a_mended_message_is_counted_once_also_by_a_bridge_that_was_down(system:
     assert "not in the list" in again.stderr
     # Sent by somebody else too, in the meantime: still the same report.
     system.start_bridge()
-    system.publish(mended.read_bytes())
+    system.publish(fixed.read_bytes())
     reject(system)
-    wait_until(lambda: system.total("SOFI") == 5, "the mended report")
+    wait_until(lambda: system.total("SOFI") == 5, "the fixed report")
     assert system.total("aggregate") == 7
     assert listed(system) == []
 
@@ -110,9 +110,9 @@ def test_a_rejected_price_is_sent_to_its_own_channel(system: System) -> None:
     system.publish(envelope(price), "TICKER_UPDATES_SOFI")
     reject(system)
     (bad,) = listed(system)
-    mended = system.folder / "message.json"
-    mended.write_text(envelope(price | {"price": 9}))
-    resend = ("rejected", "resend", "--message", str(mended), str(bad["id"]))
+    fixed = system.folder / "message.json"
+    fixed.write_text(envelope(price | {"price": 9}))
+    resend = ("rejected", "resend", "--message", str(fixed), str(bad["id"]))
     bridge.signal(signal.SIGTERM)
     assert bridge.wait(PATIENCE) == 0
     done = command(system, *resend)
@@ -173,7 +173,7 @@ def test_clearing_and_counting_at_once_disturb_neither(system: System) -> None:
 
 
 @pytest.mark.parametrize("name", ["rejected", "failed-stores"])
-@pytest.mark.parametrize("words", [("clear",), ("resend",), ("clear", "--all", "1"), ("mend",)])
+@pytest.mark.parametrize("words", [("clear",), ("resend",), ("clear", "--all", "1"), ("fix",)])
 def test_a_command_that_makes_no_sense_is_exit_code_2(
     system: System, name: str, words: tuple[str, ...]
 ) -> None:

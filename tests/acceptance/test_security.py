@@ -173,7 +173,7 @@ def test_a_pickled_task_is_refused_and_runs_nothing(system: System) -> None:
 
 
 def test_a_journal_that_a_bot_has_used_up_is_begun_anew(system: System) -> None:
-    """The most that a bot can break for others; the mend is the one of docs/security.md."""
+    """The most that a bot can break for others; the fix is the one of docs/security.md."""
     bot = url_of(system.redis_server, "bot")
     with redis.Redis.from_url(bot) as client:
         last = f"{2**64 - 1}-{2**64 - 1}"

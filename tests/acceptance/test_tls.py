@@ -11,7 +11,7 @@ import requests
 
 from app.dev.processes import free_port
 from app.errors import StopProgram
-from app.messaging.subscription import Subscriber
+from app.messaging.subscription import Subscription
 from app.publisher import RedisPublisher
 from tests.system import System, report, wait_until
 from tests.tls import HOST, Authority, TlsServer
@@ -69,7 +69,7 @@ def test_a_report_goes_all_the_way_over_tls_and_flower_sees_the_queue(tls: Tls) 
     wait_until(is_shown, "the queue in Flower")
 
 
-def test_who_does_not_convince_is_one_line_with_the_mend(tls: Tls, tmp_path: Path) -> None:
+def test_who_does_not_convince_is_one_line_with_the_fix(tls: Tls, tmp_path: Path) -> None:
     other = Authority(tmp_path, "other")
     done = tls.system.run("-m", "app", "bridge", REDIS_URL=tls.url(other))
     assert done.returncode == 1
@@ -79,9 +79,9 @@ def test_who_does_not_convince_is_one_line_with_the_mend(tls: Tls, tmp_path: Pat
     )
 
 
-def test_each_way_of_getting_tls_wrong_has_its_own_mend(tls: Tls) -> None:
+def test_each_way_of_getting_tls_wrong_has_its_own_fix(tls: Tls) -> None:
     plain = tls.system.redis_server.port
-    mends = {
+    fixes = {
         tls.url(None): "give the file of its CA",
         tls.url(tls.authority, "127.0.0.1"): "by the name that its certificate is for",
         tls.url(None, scheme="redis"): "begin REDIS_URL with rediss://",
@@ -90,12 +90,12 @@ def test_each_way_of_getting_tls_wrong_has_its_own_mend(tls: Tls) -> None:
 
     def said(url: str) -> str:
         with pytest.raises(StopProgram) as stopped:
-            Subscriber(url, ["PROFIT_REPORT"]).start()
+            Subscription(url, ["PROFIT_REPORT"]).start()
         return str(stopped.value)
 
     with ThreadPoolExecutor() as threads:
-        for mend, text in zip(mends.values(), threads.map(said, mends), strict=True):
-            assert mend in text
+        for fix, text in zip(fixes.values(), threads.map(said, fixes), strict=True):
+            assert fix in text
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="older Pythons accept such a CA")

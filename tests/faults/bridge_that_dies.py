@@ -13,17 +13,17 @@ from typing import Any
 from app.__main__ import main
 from app.accounting.daily_file import DailyFiles
 from app.accounting.ledger import Ledger
-from app.bridge.performance_publisher import Republisher
-from app.delivery.dispatcher import Handover
-from app.messaging.subscription import Subscriber
+from app.bridge.performance_publisher import PerformancePublisher
+from app.delivery.dispatcher import Dispatcher
+from app.messaging.subscription import Subscription
 
 STEPS: dict[str, tuple[type, str]] = {
-    "receive": (Subscriber, "receive"),
+    "receive": (Subscription, "receive"),
     "commit": (Ledger, "record"),
     "file": (DailyFiles, "_write_dirty"),
-    "send": (Republisher, "send"),
-    "publish": (Republisher, "confirm"),
-    "hand-over": (Handover, "_hand_over"),
+    "send": (PerformancePublisher, "send"),
+    "publish": (PerformancePublisher, "confirm"),
+    "hand-over": (Dispatcher, "_dispatch"),
 }
 
 

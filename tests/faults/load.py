@@ -56,7 +56,7 @@ class Trading:
     ) -> None:
         self._done.set()
         if kind is not None:
-            # The test has failed: nobody is left to mend what the bots may be waiting for.
+            # The test has failed: nobody is left to fix what the bots may be waiting for.
             return
         self._thread.join(2 * PATIENCE)
         assert not self._thread.is_alive(), "a bot waits for Redis for ever"

@@ -52,7 +52,7 @@ _SPOOL = "tests/integration/test_spool.py::"
 _WORKERS = "tests/faults/test_workers_killed.py::"
 
 _OVERDUE = Edit(
-    "app/delivery/dispatcher.py", "offers = self._register.overdue(BULK)", "offers = []"
+    "app/delivery/dispatcher.py", "candidates = self._register.overdue(BULK)", "candidates = []"
 )
 _RETRY = Edit(
     "tasks/store.py",
@@ -105,8 +105,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/accounting/bookkeeper.py",
-                "is_adopted = report.at <= until",
-                "is_adopted = 0 > until",
+                "is_imported = report.timestamp_us <= until",
+                "is_imported = 0 > until",
             ),
         ),
     ),
@@ -116,7 +116,7 @@ PROTECTIONS = [
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
-        (Edit("app/bridge/service.py", "if self._ledger.begun_at:", "if False:"),),
+        (Edit("app/bridge/service.py", "if self._ledger.rebuilding_until:", "if False:"),),
     ),
     Protection(
         "what moved from an opening to the rows is marked in the same transaction",
@@ -230,11 +230,11 @@ PROTECTIONS = [
         ),
     ),
     Protection(
-        "all newest figures are offered again from time to time",
+        "all newest figures are proposed again from time to time",
         (
             _REDIS + "test_restarted_with_all_its_data_lost",
             _FIREBASE + "test_rules_that_deny_one_symbol",
-            _FIREBASE + "test_credentials_that_are_wrong_and_then_mended",
+            _FIREBASE + "test_credentials_that_are_wrong_and_then_fixed",
             _FIREBASE + "test_a_fifth_of_the_nodes_corrupted_by_hand",
         ),
         (Edit("app/bridge/service.py", "self._settings.reconcile_seconds", "86_400"),),
@@ -335,8 +335,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/delivery/store.py",
-                "register.keep(writes, holder, seconds + RETRY_MARGIN, in_doubt=in_doubt)",
-                "register.give_back(writes, holder, in_doubt=in_doubt)",
+                "register.extend(writes, holder, seconds + RETRY_MARGIN, outcome_unknown=unknown)",
+                "register.release(writes, holder, outcome_unknown=unknown)",
             ),
         ),
     ),
@@ -367,7 +367,7 @@ PROTECTIONS = [
         (
             Edit(
                 "app/delivery/register.py",
-                "doubt = _ms(LONGEST_WRITE_SECONDS) if in_doubt else 0",
+                "doubt = _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0",
                 "doubt = 0",
             ),
         ),
@@ -395,7 +395,7 @@ PROTECTIONS = [
     Protection(
         "what a bot that was killed has left is sent by the next one",
         (_PUBLISHER + "test_a_killed_bot_leaves_its_reports_to_the_next_one",),
-        (Edit("app/publisher/publisher.py", "        self._courier.take_over_leftovers()\n", ""),),
+        (Edit("app/publisher/publisher.py", "        self._sender.take_over_leftovers()\n", ""),),
     ),
     Protection(
         "what is spooled goes first",

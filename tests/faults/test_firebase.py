@@ -131,10 +131,10 @@ def test_rules_that_deny_one_symbol(system: System, record: Record) -> None:
     wait_until(lambda: len(totals_in_firebase(system)) == 4, "all others")
     system.firebase.faults()
     verdict = settle(system, trading.sums, trading.sent, within=30)
-    record("rules that deny one symbol, then mended", 1, verdict)
+    record("rules that deny one symbol, then fixed", 1, verdict)
 
 
-def test_credentials_that_are_wrong_and_then_mended(system: System, record: Record) -> None:
+def test_credentials_that_are_wrong_and_then_fixed(system: System, record: Record) -> None:
     system.firebase.faults(*({"status": 401, "method": method} for method in WRITES))
     system.start_bridge(RECONCILE_SECONDS="5")
     system.start_worker()
@@ -143,7 +143,7 @@ def test_credentials_that_are_wrong_and_then_mended(system: System, record: Reco
     wait_until(lambda: refused_totals(system) == rounded(trading.sums), "all newest refused")
     system.firebase.faults()
     verdict = settle(system, trading.sums, trading.sent, within=30)
-    record("credentials wrong, then mended", 1, verdict)
+    record("credentials wrong, then fixed", 1, verdict)
 
 
 def test_a_fifth_of_the_nodes_corrupted_by_hand(system: System, record: Record) -> None:

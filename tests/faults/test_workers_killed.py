@@ -23,7 +23,7 @@ def test_children_killed_in_mid_write(system: System, record: Record) -> None:
     children: list[int] = []
 
     def has_children() -> bool:
-        # Kept: the next look may find none.
+        # DeadLetters: the next look may find none.
         children[:] = children_of(worker)
         return bool(children)
 

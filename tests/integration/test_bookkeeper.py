@@ -12,7 +12,7 @@ from app.accounting.daily_file import path_of
 from app.accounting.ledger import Ledger
 from app.accounting.ledger_reader import LedgerReader
 from app.domain.decoding import DAY, ProfitReport, to_text
-from app.domain.rendering import News
+from app.domain.rendering import RenderedBatch
 from app.errors import RetryLater, StopProgram, WrongSetting
 from app.operations.audit.rebuilt_day import LedgerDay
 from app.settings import Settings
@@ -26,7 +26,7 @@ def recorded(folder: Path, *reports: ProfitReport) -> None:
     ledger = Ledger(folder)
     Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: "0-0")
     for report in reports:
-        ledger.open_day(report.at // DAY, "increment")
+        ledger.open_day(report.timestamp_us // DAY, "increment")
     ledger.record([(report, b"") for report in reports], [], "0-0", "")
     ledger.close()
 
@@ -48,12 +48,12 @@ def leave_file(folder: Path, total: float) -> None:
     path.write_text(json.dumps({"SOFI": amounts | {"timestamp": to_text(NOON)}}))
 
 
-def begun_at(folder: Path, journal_end: str) -> str | None:
+def rebuilding_until(folder: Path, journal_end: str) -> str | None:
     """Where a bridge that starts now begins, before it has read anything."""
     ledger = Ledger(folder)
     Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: journal_end)
     ledger.close()
-    return ledger.begun_at
+    return ledger.rebuilding_until
 
 
 @pytest.mark.parametrize("has_file", [True, False])
@@ -62,30 +62,30 @@ def test_a_new_ledger_begins_where_the_journal_ends_and_only_once(
 ) -> None:
     if has_file:
         leave_file(tmp_path, 1)
-    assert begun_at(tmp_path, "7-0") == "7-0"
-    assert begun_at(tmp_path, "9-0") == "7-0", "killed before it had read anything"
+    assert rebuilding_until(tmp_path, "7-0") == "7-0"
+    assert rebuilding_until(tmp_path, "9-0") == "7-0", "killed before it had read anything"
     ledger = Ledger(tmp_path)
-    ledger.has_begun()
+    ledger.finish_rebuilding()
     ledger.close()
-    assert begun_at(tmp_path, "9-0") is None
+    assert rebuilding_until(tmp_path, "9-0") is None
 
 
 def test_a_ledger_that_has_today_is_not_begun_again(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON))
     ledger = Ledger(tmp_path)
-    ledger.has_begun()
+    ledger.finish_rebuilding()
     ledger.close()
     leave_file(tmp_path, 1)
-    assert begun_at(tmp_path, "9-0") is None
+    assert rebuilding_until(tmp_path, "9-0") is None
 
 
 def test_an_old_copy_of_a_ledger_that_lacks_today_is_begun_again(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON - DAY))
     ledger = Ledger(tmp_path)
-    ledger.has_begun()
+    ledger.finish_rebuilding()
     ledger.close()
     leave_file(tmp_path, 1)
-    assert begun_at(tmp_path, "9-0") == "9-0"
+    assert rebuilding_until(tmp_path, "9-0") == "9-0"
 
 
 def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_it_right(
@@ -93,11 +93,13 @@ def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_
 ) -> None:
     leave_file(tmp_path, 2)
     ledger = Ledger(tmp_path)
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON)
-    books.open(lambda: "9-0")
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON)
+    bookkeeper.open(lambda: "9-0")
     reader = LedgerReader(tmp_path)
     day = LedgerDay(Settings(profit_base_path=tmp_path), TODAY, TODAY, reader)
-    books.count(Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], from_before=True))
+    bookkeeper.count(
+        Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], from_before=True)
+    )
     day.catch_up()
     assert {symbol: record["total"] for symbol, record in day.records().items()} == {
         "SOFI": 3.0,
@@ -115,9 +117,9 @@ def test_unpublished_reports_are_told_however_late_the_next_start_is(
 ) -> None:
     recorded(tmp_path, report(NOON), report((TODAY + 1) * DAY + 1, symbol="HOOD"))
     ledger = Ledger(tmp_path)
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
-    books.open(lambda: "0-0")
-    told = [(symbol, total_in(fields)) for symbol, fields in books.news_at_start().newest]
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
+    bookkeeper.open(lambda: "0-0")
+    told = [(symbol, total_in(fields)) for symbol, fields in bookkeeper.rendered_at_start().newest]
     assert told == [("SOFI", 1), ("aggregate", 1), ("HOOD", 1), ("aggregate", 1)]
     ledger.close()
 
@@ -126,9 +128,9 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
     recorded(tmp_path, report((TODAY + 1) * DAY + 1))
     ledger = Ledger(tmp_path)
     ledger.mark_published()
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
-    books.open(lambda: "0-0")
-    news = books.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
+    bookkeeper.open(lambda: "0-0")
+    news = bookkeeper.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
     assert [symbol for symbol, _ in news.by_day[TODAY]] == ["SOFI", "aggregate"]
     assert not news.newest
     ledger.close()
@@ -148,14 +150,14 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_nex
 ) -> None:
     leave_file(tmp_path, 5)
     ledger = Ledger(tmp_path)
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + DAY)
-    books.open(lambda: "0-0")
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + DAY)
+    bookkeeper.open(lambda: "0-0")
     batch = Batch("0-0", [(report(NOON, symbol="HOOD"), b"")])
     with monkeypatch.context() as disk:
         disk.setattr(ledger, "record", Mock(side_effect=sqlite3.OperationalError("disk is full")))
         with pytest.raises(RetryLater):
-            books.count(batch)
-    told = books.count(batch).by_day[TODAY]
+            bookkeeper.count(batch)
+    told = bookkeeper.count(batch).by_day[TODAY]
     totals = {symbol: total_in(fields) for symbol, fields in told}
     assert totals == {"SOFI": 5, "HOOD": 1, "aggregate": 6}
     ledger.close()
@@ -164,26 +166,26 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_nex
 def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_path: Path) -> None:
     recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY))
     ledger = Ledger(tmp_path)
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
-    books.open(lambda: "0-0")
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
+    bookkeeper.open(lambda: "0-0")
     reader = LedgerReader(tmp_path)
 
     def reports() -> list[int]:
         return [len(list(reader.reports(day))) for day in (TODAY, TODAY + 2)]
 
-    books.prune(8, limit=10)
+    bookkeeper.prune(8, limit=10)
     assert reports() == [25, 1], "nothing is dropped that was not published"
-    books.news_at_start()
+    bookkeeper.rendered_at_start()
     ledger.mark_published()
     ledger.sync_published()
     left = []
     for _ in range(4):
-        books.prune(8, limit=10)
+        bookkeeper.prune(8, limit=10)
         left.append(reports())
     assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
     assert reader.kept_from() == TODAY + 2
     reader.close()
-    (_, (_, account)) = books.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")])).newest
+    (_, (_, account)) = bookkeeper.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")])).newest
     assert total_in(account) == 1
     ledger.close()
 
@@ -191,19 +193,19 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
 def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path: Path) -> None:
     now = NOON
     ledger = Ledger(tmp_path)
-    books = Bookkeeper(ledger, tmp_path, "increment", lambda: now)
-    books.open(lambda: "0-0")
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: now)
+    bookkeeper.open(lambda: "0-0")
 
-    def news_of(one: ProfitReport) -> News:
-        news = books.count(Batch("0-0", [(one, b"")]))
+    def rendered_of(one: ProfitReport) -> RenderedBatch:
+        news = bookkeeper.count(Batch("0-0", [(one, b"")]))
         ledger.mark_published()
         return news
 
-    news_of(report(NOON))
+    rendered_of(report(NOON))
     now = NOON + 9 * DAY
-    news_of(report(now, "F"))
+    rendered_of(report(now, "F"))
     now = NOON
-    news = news_of(report(NOON - DAY))
+    news = rendered_of(report(NOON - DAY))
     assert "SOFI" in dict(news.by_day[TODAY - 1])
     assert "SOFI" not in dict(news.newest)
     # The file of a day that was forgotten is written from all of it again.
@@ -222,4 +224,4 @@ def test_what_cannot_be_read_at_the_start_is_one_line(tmp_path: Path, damaged: s
     else:
         path_of(tmp_path, TODAY).mkdir(parents=True)
     with pytest.raises(StopProgram, match="cannot be"):
-        begun_at(tmp_path, "0-0")
+        rebuilding_until(tmp_path, "0-0")

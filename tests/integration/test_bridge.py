@@ -10,16 +10,16 @@ import redis
 
 from app.accounting.daily_file import DailyFiles, path_of, read_figures
 from app.accounting.ledger import Ledger
-from app.bridge.performance_publisher import Republisher
+from app.bridge.performance_publisher import PerformancePublisher
 from app.bridge.service import BATCH, PUBLISHED_AT_ONCE, Bridge
 from app.channels import JOURNAL, PROFIT_REPORT
-from app.delivery.dispatcher import Handover
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.dispatcher import Dispatcher
+from app.delivery.register import Candidate, LatestValueRegister
 from app.domain.amounts import MILLIONTHS
 from app.domain.decoding import ProfitReport, to_microseconds
 from app.messaging.client import connect
 from app.messaging.journal import NEWEST, START, Journal, JournalEntry
-from app.messaging.subscription import Subscriber
+from app.messaging.subscription import Subscription
 from app.settings import load_settings
 from tests.system import Listener, envelope, now_text, report, today
 
@@ -41,14 +41,14 @@ class NoTasks:
     def waiting(self) -> int:
         return 0
 
-    def store(self, offers: Sequence[Offer]) -> None:
+    def store(self, candidates: Sequence[Candidate]) -> None:
         pass
 
-    def store_in_bulk(self, offers: Sequence[Offer]) -> None:
+    def store_in_bulk(self, candidates: Sequence[Candidate]) -> None:
         pass
 
 
-class Pieces(Republisher):
+class Pieces(PerformancePublisher):
     """Knows how many messages at most were on their way at once."""
 
     largest = 0
@@ -59,27 +59,30 @@ class Pieces(Republisher):
 
 
 def bridge_with(
-    journal: Journal, url: str, folder: Path, republisher: Republisher | None = None
+    journal: Journal,
+    url: str,
+    folder: Path,
+    performance_publisher: PerformancePublisher | None = None,
 ) -> Bridge:
     settings = load_settings(
         {"REDIS_URL": url, "PROFIT_BASE_PATH": str(folder), "METRICS_ADDRESS": "off"}
     )
     return Bridge(
         settings,
-        subscriber=Subscriber(url, [PROFIT_REPORT]),
+        subscription=Subscription(url, [PROFIT_REPORT]),
         journal=journal,
         ledger=Ledger(folder),
         files=DailyFiles(folder),
-        republisher=republisher or Republisher(url),
-        handover=Handover(NoTasks(), NewestRegister(url)),
+        performance_publisher=performance_publisher or PerformancePublisher(url),
+        dispatcher=Dispatcher(NoTasks(), LatestValueRegister(url)),
     )
 
 
 def begun(folder: Path) -> Ledger:
     """A ledger of which it is known that adopted files have nothing of the journal."""
     ledger = Ledger(folder)
-    ledger.begin(START)
-    ledger.has_begun()
+    ledger.start_rebuilding(START)
+    ledger.finish_rebuilding()
     return ledger
 
 
@@ -123,12 +126,12 @@ def test_whatever_an_earlier_run_has_not_published_a_slow_connection_can_take(
     reports = [ProfitReport("SOFI", "", at + n, MILLIONTHS, 0, 0, 0) for n in range(recorded)]
     ledger.record([(report, b"") for report in reports], [], START, "")
     ledger.close()
-    journal, republisher = Watched(connect(redis_url)), Pieces(redis_url)
-    bridge = bridge_with(journal, redis_url, tmp_path, republisher)
+    journal, performance_publisher = Watched(connect(redis_url)), Pieces(redis_url)
+    bridge = bridge_with(journal, redis_url, tmp_path, performance_publisher)
     journal.was_read = lambda _: bridge.stop()
     with closing(Listener(redis_url, "TICKER_PERFORMANCE_*")) as listener:
         bridge.run()
         heard = [data["data"]["total"] for _, data in listener.wait_for(2 * recorded)]
     # Each report has a message of its symbol and one of the account.
     assert heard == [n for total in range(1, recorded + 1) for n in (total, total)]
-    assert republisher.largest <= PUBLISHED_AT_ONCE
+    assert performance_publisher.largest <= PUBLISHED_AT_ONCE

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from app.delivery.failed_stores import read_failed
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.register import Candidate, LatestValueRegister
 from app.delivery.store import store_newest
 from app.domain.decoding import Update
 from app.errors import Misconfigured, OutcomeUnknown, Outdated
@@ -52,8 +52,8 @@ def firebase(database: Firebase) -> Iterator[Slow]:
 
 
 @pytest.fixture
-def register(redis_url: str) -> NewestRegister:
-    return NewestRegister(redis_url)
+def register(redis_url: str) -> LatestValueRegister:
+    return LatestValueRegister(redis_url)
 
 
 def update(value: Any, symbol: str = "SOFI") -> Update:
@@ -79,7 +79,7 @@ def test_the_bridge_writes_all_that_it_writes(firebase: Slow, database: Firebase
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_another_uid_is_refused_and_told_the_mend(
+def test_another_uid_is_refused_and_told_the_fix(
     count: int, firebase: Slow, database: Firebase
 ) -> None:
     other = client_of(database, FIREBASE_AUTH_UID="another")
@@ -115,12 +115,12 @@ def test_a_late_write_over_a_newer_one_is_refused_by_the_database(
 
 
 def test_of_many_the_one_that_is_older_than_what_is_there_is_found_and_told(
-    register: NewestRegister, redis_url: str, firebase: Slow, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Slow, database: Firebase
 ) -> None:
     database.put(SOFI, performance(AT_ELEVEN))
     symbols = ("AMD", "HOOD", "SOFI", "GME")
-    offers = [Offer(update(performance(), symbol), 1) for symbol in symbols]
-    stored = store_newest(offers, register=register, firebase=firebase, task="bulk")
+    candidates = [Candidate(update(performance(), symbol), 1) for symbol in symbols]
+    stored = store_newest(candidates, register=register, firebase=firebase, task="bulk")
     assert {found.symbol for found in stored.written} == {"AMD", "HOOD", "GME"}
     assert database.get(SOFI) == performance(AT_ELEVEN)
     ((refused, error),) = stored.refused
@@ -131,20 +131,23 @@ def test_of_many_the_one_that_is_older_than_what_is_there_is_found_and_told(
 
 
 def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
-    register: NewestRegister, redis_url: str, firebase: Slow, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Slow, database: Firebase
 ) -> None:
     quick = client_of(database)
 
     def overtake() -> Iterator[None]:
         with redis.Redis.from_url(redis_url) as client:
             client.hset("profit-bridge:newest:SOFI performance", "until", 1)
-        offers = [Offer(update(performance(AT_ELEVEN)), 2)]
-        store_newest(offers, register=register, firebase=quick, task="quick")
+        candidates = [Candidate(update(performance(AT_ELEVEN)), 2)]
+        store_newest(candidates, register=register, firebase=quick, task="quick")
         yield
 
     firebase.first = overtake()
     stored = store_newest(
-        [Offer(update(performance(AT_TEN)), 1)], register=register, firebase=firebase, task="slow"
+        [Candidate(update(performance(AT_TEN)), 1)],
+        register=register,
+        firebase=firebase,
+        task="slow",
     )
     quick.close()
     assert (stored.current, stored.refused) == (1, [])
@@ -153,7 +156,7 @@ def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
 
 
 def test_what_is_there_and_is_no_performance_is_written_over(
-    register: NewestRegister, firebase: Slow, database: Firebase
+    register: LatestValueRegister, firebase: Slow, database: Firebase
 ) -> None:
     for torn in (-1, {"total": -1}, performance("tomorrow"), performance() | {"note": "x"}):
         database.put(SOFI, torn)

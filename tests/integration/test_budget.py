@@ -1,4 +1,4 @@
-"""The budget of writes to Firebase, in a real Redis, shared by everybody who asks."""
+"""The limiter of writes to Firebase, in a real Redis, shared by everybody who asks."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,30 +8,33 @@ import redis
 
 from app.channels import KEY_PREFIX
 from app.errors import RetryLater
-from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, Budget
+from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
 from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024
 
 
-def granted(budget: Budget, sizes: list[int]) -> list[tuple[float, int]]:
+def granted(limiter: WriteRateLimiter, sizes: list[int]) -> list[tuple[float, int]]:
     """When each request may be sent, and its size; those that are refused are left out."""
     found = []
     for size in sizes:
         try:
             # Before the call: the real time is this or later, so no span is made longer than it is.
             asked = time.monotonic()
-            found.append((asked + budget.reserve(size), size))
+            found.append((asked + limiter.reserve(size), size))
         except RetryLater:
             pass
     return found
 
 
 def test_all_who_share_a_budget_together_never_exceed_it(redis_url: str) -> None:
-    budgets = [Budget(redis_url, writes_per_second=100, megabytes_per_minute=60) for _ in range(4)]
+    limiters = [
+        WriteRateLimiter(redis_url, writes_per_second=100, megabytes_per_minute=60)
+        for _ in range(4)
+    ]
     sizes = [2_000] * 30 + [60_000] * 10 + [100] * 60
-    with ThreadPoolExecutor(len(budgets)) as pool:
-        found = pool.map(lambda budget: granted(budget, sizes), budgets)
+    with ThreadPoolExecutor(len(limiters)) as pool:
+        found = pool.map(lambda limiter: granted(limiter, sizes), limiters)
         sent = sorted(one for part in found for one in part)
     slack = 0.05
     for start, _ in sent:
@@ -42,31 +45,31 @@ def test_all_who_share_a_budget_together_never_exceed_it(redis_url: str) -> None
 
 
 def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_url: str) -> None:
-    budget = Budget(redis_url, writes_per_second=1000, megabytes_per_minute=6)
-    assert budget.reserve(10 * MEGABYTE) == 0
+    limiter = WriteRateLimiter(redis_url, writes_per_second=1000, megabytes_per_minute=6)
+    assert limiter.reserve(10 * MEGABYTE) == 0
     for _ in range(3):
         with pytest.raises(RetryLater, match="FIREBASE_MEGABYTES_PER_MINUTE"):
-            budget.reserve(1)
+            limiter.reserve(1)
 
 
 def test_what_is_larger_than_the_budget_of_a_second_is_still_sent(redis_url: str) -> None:
-    budget = Budget(redis_url, writes_per_second=1, megabytes_per_minute=1)
-    assert budget.reserve(5 * MEGABYTE) == 0
+    limiter = WriteRateLimiter(redis_url, writes_per_second=1, megabytes_per_minute=1)
+    assert limiter.reserve(5 * MEGABYTE) == 0
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
-    budget = Budget(redis_url, writes_per_second=10, megabytes_per_minute=6)
+    limiter = WriteRateLimiter(redis_url, writes_per_second=10, megabytes_per_minute=6)
     hour = 3600 * 1_000_000
     # Used up beforehand too, so that somebody is refused meanwhile.
-    while budget.reserve(10) < LONGEST_WAIT - 0.2:
+    while limiter.reserve(10) < LONGEST_WAIT - 0.2:
         pass
     with redis.Redis.from_url(redis_url) as client:
         # What was noted an hour ago looks like this to a clock that was then set back by an hour.
-        for name, value in client.hgetall(KEY_PREFIX + "budget").items():
-            client.hset(KEY_PREFIX + "budget", name, float(value) + hour)
-    assert len(granted(budget, [10] * 100)) < 10
+        for name, value in client.hgetall(KEY_PREFIX + "limiter").items():
+            client.hset(KEY_PREFIX + "limiter", name, float(value) + hour)
+    assert len(granted(limiter, [10] * 100)) < 10
 
     def is_granted() -> bool:
-        return bool(granted(budget, [10]))
+        return bool(granted(limiter, [10]))
 
-    wait_until(is_granted, "the budget of the next second")
+    wait_until(is_granted, "the limiter of the next second")

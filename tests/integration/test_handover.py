@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery.dispatcher import BULK, FEW, MOST_WAITING, Handover
-from app.delivery.register import NewestRegister
+from app.delivery.dispatcher import BULK, FEW, MOST_WAITING, Dispatcher
+from app.delivery.register import LatestValueRegister
 from app.settings import load_settings
 from tasks.celery_app import app
 from tasks.queue import CeleryQueue
@@ -33,7 +33,7 @@ class Queue:
         while (entry := self._client.rpop("profit-bridge")) is not None:
             self.taken.append(json.loads(entry))  # type: ignore[arg-type]
 
-    def offered(self) -> dict[str, Any]:
+    def proposed(self) -> dict[str, Any]:
         """The newest total of each symbol in the tasks; in a bulk task, of what it names."""
         totals = {}
         for task in self.tasks():
@@ -77,13 +77,13 @@ def queue(redis_url: str) -> Iterator[Queue]:
 
 
 @pytest.fixture
-def handover(queue: Queue, redis_url: str) -> Iterator[Handover]:
+def dispatcher(queue: Queue, redis_url: str) -> Iterator[Dispatcher]:
     app.conf.broker_url = redis_url
     real = CeleryQueue(load_settings({"REDIS_URL": redis_url}))
-    handover = Handover(real, NewestRegister(redis_url))
-    handover.start()
-    yield handover
-    handover.close(2)
+    dispatcher = Dispatcher(real, LatestValueRegister(redis_url))
+    dispatcher.start()
+    yield dispatcher
+    dispatcher.close(2)
 
 
 def performances(**totals: int) -> dict[tuple[str, str], str]:
@@ -96,86 +96,88 @@ def all_of(symbols: int, total: int = 0) -> dict[tuple[str, str], str]:
     return performances(**{f"S{n}": total for n in range(symbols)})
 
 
-def test_few_changes_become_a_task_each(handover: Handover, queue: Queue) -> None:
-    handover.put(all_of(FEW))
+def test_few_changes_become_a_task_each(dispatcher: Dispatcher, queue: Queue) -> None:
+    dispatcher.put(all_of(FEW))
     wait_until(lambda: len(queue.tasks()) == FEW, "tasks")
 
 
-def test_many_changes_become_bulk_tasks(handover: Handover, queue: Queue) -> None:
-    handover.put(all_of(BULK + 50))
-    wait_until(lambda: len(queue.offered()) == BULK + 50, "all symbols")
+def test_many_changes_become_bulk_tasks(dispatcher: Dispatcher, queue: Queue) -> None:
+    dispatcher.put(all_of(BULK + 50))
+    wait_until(lambda: len(queue.proposed()) == BULK + 50, "all symbols")
     assert len(queue.tasks()) == 2
 
 
 def test_while_nobody_takes_tasks_the_backlog_is_bounded_by_symbols(
-    handover: Handover, queue: Queue
+    dispatcher: Dispatcher, queue: Queue
 ) -> None:
     def is_enqueued_or_waits(before: int) -> bool:
         return len(queue.tasks()) > before or before >= MOST_WAITING
 
     for total in range(3 * MOST_WAITING):
         before = len(queue.tasks())
-        handover.put(all_of(20, total))
+        dispatcher.put(all_of(20, total))
         wait_until(partial(is_enqueued_or_waits, before), "the task")
-    assert handover.close(5) == 20
+    assert dispatcher.close(5) == 20
     assert len(queue.tasks()) == MOST_WAITING
 
 
-def test_what_was_held_back_is_handed_over_as_its_newest(handover: Handover, queue: Queue) -> None:
+def test_what_was_held_back_is_handed_over_as_its_newest(
+    dispatcher: Dispatcher, queue: Queue
+) -> None:
     for total in range(500):
-        handover.put(all_of(20, total))
+        dispatcher.put(all_of(20, total))
 
     def all_are_current() -> bool:
         queue.take_all()
-        return queue.offered() == {f"S{n}": 499 for n in range(20)}
+        return queue.proposed() == {f"S{n}": 499 for n in range(20)}
 
     wait_until(all_are_current, "the newest of each")
 
 
-def _offers(queue: Queue, totals: dict[str, int]) -> bool:
-    return queue.offered() == totals
+def _candidates(queue: Queue, totals: dict[str, int]) -> bool:
+    return queue.proposed() == totals
 
 
-def test_later_values_have_higher_revisions(handover: Handover, queue: Queue) -> None:
+def test_later_values_have_higher_revisions(dispatcher: Dispatcher, queue: Queue) -> None:
     for total in range(MOST_WAITING):
-        handover.put(performances(SOFI=total))
+        dispatcher.put(performances(SOFI=total))
         newest = {"SOFI": total}
-        wait_until(partial(_offers, queue, newest), "the task")
+        wait_until(partial(_candidates, queue, newest), "the task")
     revisions = [value[3] for task in queue.tasks() for value in values_of(task)]
     assert len(revisions) == MOST_WAITING
     assert revisions == sorted(set(revisions))
 
 
 def test_a_broker_that_refuses_loses_nothing_and_keeps_the_newest(
-    handover: Handover, queue: Queue
+    dispatcher: Dispatcher, queue: Queue
 ) -> None:
     queue.allow(enqueueing=False)
-    handover.put(performances(SOFI=1, HOOD=1))
+    dispatcher.put(performances(SOFI=1, HOOD=1))
     wait_until(lambda: queue.refused() > 0, "refusal")
-    handover.put(performances(SOFI=2))
+    dispatcher.put(performances(SOFI=2))
     queue.allow(enqueueing=True)
-    wait_until(lambda: queue.offered() == {"SOFI": 2, "HOOD": 1}, "both")
+    wait_until(lambda: queue.proposed() == {"SOFI": 2, "HOOD": 1}, "both")
 
 
 def test_all_of_a_burst_is_safe_in_redis_also_while_nothing_can_be_enqueued(
-    handover: Handover, queue: Queue
+    dispatcher: Dispatcher, queue: Queue
 ) -> None:
     queue.allow(enqueueing=False)
-    handover.put(all_of(3 * BULK, 7))
+    dispatcher.put(all_of(3 * BULK, 7))
     wait_until(lambda: queue.refused() > 0, "refusal")
     assert queue.announced(f"S{3 * BULK - 1}", "performance") == {"total": 7}
     queue.allow(enqueueing=True)
-    wait_until(lambda: queue.offered() == {f"S{n}": 7 for n in range(3 * BULK)}, "all tasks")
+    wait_until(lambda: queue.proposed() == {f"S{n}": 7 for n in range(3 * BULK)}, "all tasks")
 
 
-def test_closing_hands_over_what_is_left(handover: Handover, queue: Queue) -> None:
-    handover.put(performances(SOFI=1))
-    assert handover.close(5) == 0
-    assert queue.offered() == {"SOFI": 1}
+def test_closing_hands_over_what_is_left(dispatcher: Dispatcher, queue: Queue) -> None:
+    dispatcher.put(performances(SOFI=1))
+    assert dispatcher.close(5) == 0
+    assert queue.proposed() == {"SOFI": 1}
 
 
-def test_flower_can_read_the_arguments_of_a_task(handover: Handover, queue: Queue) -> None:
-    handover.put(performances(SOFI=1) | {("SOFI", "price"): '{"price": 2}'})
+def test_flower_can_read_the_arguments_of_a_task(dispatcher: Dispatcher, queue: Queue) -> None:
+    dispatcher.put(performances(SOFI=1) | {("SOFI", "price"): '{"price": 2}'})
     wait_until(lambda: len(queue.tasks()) == 2, "both tasks")
     performance_task, price_task = queue.tasks()
     assert performance_task["headers"]["task"] == "tasks.store_performance"

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from app.delivery.failed_stores import read_failed
-from app.delivery.register import LEASE_SECONDS, NewestRegister, Offer, Standing
-from app.delivery.store import MOST_LOOKS, Unfinished, store_newest
+from app.delivery.register import LEASE_SECONDS, Candidate, LatestValueRegister, ProposalStatus
+from app.delivery.store import MAX_ROUNDS, Unfinished, store_newest
 from app.domain.decoding import Update
 from app.errors import RetryLater
 from app.firebase.client import FirebaseClient
@@ -50,12 +50,14 @@ def firebase(database: Firebase) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def register(redis_url: str) -> NewestRegister:
-    return NewestRegister(redis_url)
+def register(redis_url: str) -> LatestValueRegister:
+    return LatestValueRegister(redis_url)
 
 
-def offer(value: Any, revision: int, symbol: str = "SOFI", key: str = "performance") -> Offer:
-    return Offer(Update(symbol, key, value), revision)
+def candidate(
+    value: Any, revision: int, symbol: str = "SOFI", key: str = "performance"
+) -> Candidate:
+    return Candidate(Update(symbol, key, value), revision)
 
 
 def stored_in(database: Firebase) -> dict[str, Any]:
@@ -63,30 +65,30 @@ def stored_in(database: Firebase) -> dict[str, Any]:
 
 
 def test_every_order_of_three_values_ends_on_the_newest(
-    register: NewestRegister, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, firebase: Recorder, database: Firebase
 ) -> None:
     for turn, order in enumerate(itertools.permutations((1, 2, 3))):
         firebase.requests.clear()
         for revision in order:
-            offers = [offer(revision, revision, symbol=f"S{turn}")]
-            store_newest(offers, register=register, firebase=firebase, task=f"t{revision}")
+            candidates = [candidate(revision, revision, symbol=f"S{turn}")]
+            store_newest(candidates, register=register, firebase=firebase, task=f"t{revision}")
         written = [value for request in firebase.requests for _, value in request]
         assert written == sorted(written)
     assert set(stored_in(database).values()) == {3}
 
 
 def test_what_comes_in_mid_write_is_written_by_who_is_writing(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     def others() -> Iterator[None]:
         for revision in (3, 2):
-            offers = [offer(revision, revision)]
-            stored = store_newest(offers, register=register, firebase=firebase, task="other")
+            candidates = [candidate(revision, revision)]
+            stored = store_newest(candidates, register=register, firebase=firebase, task="other")
             assert (stored.held, stored.written) == (1, [])
         yield
 
     firebase.in_mid_write = others()
-    store_newest([offer(1, 1)], register=register, firebase=firebase, task="first")
+    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="first")
     assert firebase.requests == [[("SOFI", 1)], [("SOFI", 3)]]
 
 
@@ -105,20 +107,22 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
     lock = threading.Lock()
     errors: list[BaseException] = []
 
-    def work(register: NewestRegister) -> None:
+    def work(register: LatestValueRegister) -> None:
         try:
             while True:
                 with lock:
                     revision = next(revisions, None)
                 if revision is None:
                     return
-                offers = [offer(revision, revision)]
+                candidates = [candidate(revision, revision)]
                 task = f"t{revision}"
-                store_newest(offers, register=register, firebase=OneAtATime(), task=task)
+                store_newest(candidates, register=register, firebase=OneAtATime(), task=task)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, args=(NewestRegister(redis_url),)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=work, args=(LatestValueRegister(redis_url),)) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -130,48 +134,48 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
 
 
 def test_a_task_that_waits_for_its_retry_keeps_others_out_and_may_resume(
-    register: NewestRegister, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"status": 503, "count": 1})
     with pytest.raises(Unfinished, match="cannot write to Firebase") as unfinished:
         store_newest(
-            [offer(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 2.5
+            [candidate(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 2.5
         )
     assert unfinished.value.pause == 2.5
-    stored = store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+    stored = store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
     assert stored.held == 1
-    store_newest([offer(1, 1)], register=register, firebase=firebase, task="a", resumed=True)
+    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a", resumed=True)
     assert stored_in(database) == {"SOFI": 2}
 
 
 def test_a_direct_call_that_fails_leaves_nobody_out(
-    register: NewestRegister, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"drop": True, "count": 1})
     with pytest.raises(RetryLater):
-        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
-    store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
+    store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
     assert stored_in(database) == {"SOFI": 2}
 
 
 def test_a_task_given_out_again_after_a_crash_waits_for_its_own_lease(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     died = register.holder("a")
-    assert register.offer([offer(1, 1)], died, resumed=False)[0].write
+    assert register.propose([candidate(1, 1)], died, resumed=False)[0].write
     with pytest.raises(Unfinished, match="earlier execution") as unfinished:
-        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
     assert 0 < unfinished.value.pause <= LEASE_SECONDS
-    others = register.offer([offer(2, 2)], register.holder("b"), resumed=False)
-    assert others[0].standing == Standing.HELD
+    others = register.propose([candidate(2, 2)], register.holder("b"), resumed=False)
+    assert others[0].status == ProposalStatus.HELD
     assert firebase.requests == []
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
-    register: NewestRegister, redis_url: str, firebase: Recorder
+    register: LatestValueRegister, redis_url: str, firebase: Recorder
 ) -> None:
     slow = register.holder("slow")
-    (answer,) = register.offer([offer(1, 1)], slow, resumed=False)
+    (answer,) = register.propose([candidate(1, 1)], slow, resumed=False)
     write = answer.write
     assert write
     with redis.Redis.from_url(redis_url) as client:
@@ -182,16 +186,16 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
         yield
 
     firebase.in_mid_write = slow_one_lands()
-    store_newest([offer(2, 2)], register=register, firebase=firebase, task="fast")
+    store_newest([candidate(2, 2)], register=register, firebase=firebase, task="fast")
     assert firebase.requests == [[("SOFI", 2)], [("SOFI", 2)]]
 
 
 def test_one_poisoned_value_is_kept_and_the_rest_is_stored(
-    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"contains": "poison", "status": 400})
-    offers = [offer("poison" if n == 13 else n, 1, symbol=f"S{n}") for n in range(40)]
-    stored = store_newest(offers, register=register, firebase=firebase, task="bulk")
+    candidates = [candidate("poison" if n == 13 else n, 1, symbol=f"S{n}") for n in range(40)]
+    stored = store_newest(candidates, register=register, firebase=firebase, task="bulk")
     assert stored_in(database) == {f"S{n}": n for n in range(40) if n != 13}
     assert [update.symbol for update, _ in stored.refused] == ["S13"]
     assert len(firebase.requests) <= 13
@@ -201,65 +205,69 @@ def test_one_poisoned_value_is_kept_and_the_rest_is_stored(
 
 
 def test_a_slot_whose_value_was_refused_takes_the_next_one(
-    register: NewestRegister, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"status": 401, "contains": "poison"})
     for value, revision in (("poison", 1), (2, 2)):
-        offers = [offer(value, revision)]
-        store_newest(offers, register=register, firebase=firebase, task=f"t{revision}")
+        candidates = [candidate(value, revision)]
+        store_newest(candidates, register=register, firebase=firebase, task=f"t{revision}")
     assert stored_in(database) == {"SOFI": 2}
 
 
 def test_the_same_value_again_is_no_write_and_a_changed_one_of_the_same_time_is(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     for value in ({"total": 1}, {"total": 1}, {"total": 2}):
-        store_newest([offer(value, 5)], register=register, firebase=firebase, task=str(value))
+        store_newest([candidate(value, 5)], register=register, firebase=firebase, task=str(value))
     assert firebase.requests == [[("SOFI", {"total": 1})], [("SOFI", {"total": 2})]]
 
 
 def test_a_retry_does_not_bring_its_value_back_over_another_of_the_same_time(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     for value, resumed in (("first", False), ("second", False), ("first", True)):
-        offers = [offer(value, 5)]
-        store_newest(offers, register=register, firebase=firebase, task=value, resumed=resumed)
+        candidates = [candidate(value, 5)]
+        store_newest(candidates, register=register, firebase=firebase, task=value, resumed=resumed)
     assert [request[0][1] for request in firebase.requests] == ["first", "second"]
 
 
 def test_a_price_equal_to_the_stored_one_is_no_write(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     for price, revision in [(12.5, 1), (12.5, 2), ("12.50", 3), (13, 4), (12.5, 5)]:
-        offers = [offer({"price": price, "volume": revision}, revision, key="price")]
-        store_newest(offers, register=register, firebase=firebase, task=str(revision))
+        candidates = [candidate({"price": price, "volume": revision}, revision, key="price")]
+        store_newest(candidates, register=register, firebase=firebase, task=str(revision))
     assert [request[0][1]["volume"] for request in firebase.requests] == [1, 4, 5]
 
 
 def test_orders_are_never_folded_into_each_other(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
-    offers = [offer(n, 1, key=f"orders/{n}") for n in range(3)]
-    stored = store_newest(offers, register=register, firebase=firebase, task="orders")
+    candidates = [candidate(n, 1, key=f"orders/{n}") for n in range(3)]
+    stored = store_newest(candidates, register=register, firebase=firebase, task="orders")
     assert len(stored.written) == 3
 
 
 def test_a_task_that_never_catches_up_passes_the_rest_on(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     def always_newer() -> Iterator[None]:
         for revision in itertools.count(2):
-            offers = [offer(revision, revision)]
-            store_newest(offers, register=register, firebase=firebase, task="other")
+            candidates = [candidate(revision, revision)]
+            store_newest(candidates, register=register, firebase=firebase, task="other")
             yield
 
     firebase.in_mid_write = always_newer()
     with pytest.raises(Unfinished, match="faster"):
-        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 1)
-    assert len(firebase.requests) == MOST_LOOKS
+        store_newest(
+            [candidate(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 1
+        )
+    assert len(firebase.requests) == MAX_ROUNDS
 
 
-def test_revisions_only_grow_and_are_the_time(register: NewestRegister, redis_url: str) -> None:
+def test_revisions_only_grow_and_are_the_time(
+    register: LatestValueRegister, redis_url: str
+) -> None:
     def announced(value: int) -> int:
         (made,) = register.announce([Update("SOFI", "performance", value)])
         return made.revision
@@ -275,16 +283,16 @@ def test_revisions_only_grow_and_are_the_time(register: NewestRegister, redis_ur
 
 
 def test_what_is_announced_is_newer_than_a_time_ahead_of_ours(
-    register: NewestRegister, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, firebase: Recorder, database: Firebase
 ) -> None:
-    ahead = offer("ahead", 8_000_000_000_000_000)
+    ahead = candidate("ahead", 8_000_000_000_000_000)
     store_newest([ahead], register=register, firebase=firebase, task="direct")
     made = register.announce([Update("SOFI", "performance", "now")])
     store_newest(made, register=register, firebase=firebase, task="ours")
     assert stored_in(database) == {"SOFI": "now"}
 
 
-def overdue(register: NewestRegister, redis_url: str) -> list[Offer]:
+def overdue(register: LatestValueRegister, redis_url: str) -> list[Candidate]:
     """What is overdue once every time to look has come."""
     with redis.Redis.from_url(redis_url) as client:
         for slot in client.zrange("profit-bridge:open", 0, -1):
@@ -296,7 +304,7 @@ def overdue(register: NewestRegister, redis_url: str) -> list[Offer]:
 
 
 def test_an_announced_value_whose_task_is_lost_comes_back_until_it_is_stored(
-    register: NewestRegister, redis_url: str, firebase: Recorder
+    register: LatestValueRegister, redis_url: str, firebase: Recorder
 ) -> None:
     updates = [Update("BRK.B", "orders/a b/c", {"event": "fill"}), Update("SOFI", "price", 1)]
     made = register.announce(updates)
@@ -309,10 +317,10 @@ def test_an_announced_value_whose_task_is_lost_comes_back_until_it_is_stored(
 
 
 def test_a_slot_of_a_dead_holder_comes_back(
-    register: NewestRegister, redis_url: str, firebase: Recorder
+    register: LatestValueRegister, redis_url: str, firebase: Recorder
 ) -> None:
-    register.offer([offer(1, 1)], register.holder("dies"), resumed=False)
-    stored = store_newest([offer(2, 2)], register=register, firebase=firebase, task="b")
+    register.propose([candidate(1, 1)], register.holder("dies"), resumed=False)
+    stored = store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
     assert stored.held == 1
     found = overdue(register, redis_url)
     store_newest(found, register=register, firebase=firebase, task="c")
@@ -320,46 +328,46 @@ def test_a_slot_of_a_dead_holder_comes_back(
 
 
 def test_a_write_without_an_answer_has_its_slot_stored_once_more(
-    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"drop": True, "commit": True, "count": 1})
     for resumed in (False, True):
         with suppress(Unfinished):
             store_newest(
-                [offer(1, 1)],
+                [candidate(1, 1)],
                 register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
             )  # fmt: skip
     assert len(firebase.requests) == 2
     found = overdue(register, redis_url)
-    assert found == [offer(1, 1)]
+    assert found == [candidate(1, 1)]
     store_newest(found, register=register, firebase=firebase, task="later")
     assert len(firebase.requests) == 3
     assert overdue(register, redis_url) == []
 
 
 def test_a_write_that_was_refused_an_answer_is_not_in_doubt(
-    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"status": 503, "count": 1})
     for resumed in (False, True):
         with suppress(Unfinished):
             store_newest(
-                [offer(1, 1)],
+                [candidate(1, 1)],
                 register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
             )  # fmt: skip
     assert overdue(register, redis_url) == []
 
 
 def test_what_firebase_refuses_for_good_does_not_come_back(
-    register: NewestRegister, redis_url: str, firebase: Recorder, database: Firebase
+    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
 ) -> None:
     database.faults({"status": 400})
-    store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
     assert overdue(register, redis_url) == []
 
 
 def test_an_announced_price_equal_to_the_stored_one_makes_no_task(
-    register: NewestRegister, firebase: Recorder
+    register: LatestValueRegister, firebase: Recorder
 ) -> None:
     price = Update("SOFI", "price", {"price": 12.5, "volume": 1})
     made = register.announce([price])
@@ -368,6 +376,6 @@ def test_an_announced_price_equal_to_the_stored_one_makes_no_task(
 
 
 def test_a_redis_that_is_away_is_tried_later(firebase: Recorder) -> None:
-    register = NewestRegister("redis://127.0.0.1:1/0")
+    register = LatestValueRegister("redis://127.0.0.1:1/0")
     with pytest.raises(RetryLater, match="cannot use Redis at redis://127"):
-        store_newest([offer(1, 1)], register=register, firebase=firebase, task="a")
+        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from app.dev.processes import wait_until
-from app.messaging.subscription import Subscriber
+from app.messaging.subscription import Subscription
 
 PATIENCE = 5.0  # less than it takes until a server that says nothing is given up
 
@@ -71,12 +71,12 @@ class Server:
 
 
 @pytest.fixture
-def listen() -> Iterator[Callable[[Server], Subscriber]]:
+def listen() -> Iterator[Callable[[Server], Subscription]]:
     with ExitStack() as opened:
 
-        def start(server: Server) -> Subscriber:
+        def start(server: Server) -> Subscription:
             opened.callback(server.close)
-            subscriber = Subscriber(server.url, ["A", "B"])
+            subscriber = Subscription(server.url, ["A", "B"])
             opened.callback(subscriber.close)
             subscriber.start()
             return subscriber
@@ -84,7 +84,7 @@ def listen() -> Iterator[Callable[[Server], Subscriber]]:
         yield start
 
 
-def heard(subscriber: Subscriber, count: int) -> list[tuple[bytes, bytes]]:
+def heard(subscriber: Subscription, count: int) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
 
     def is_all() -> bool:
@@ -95,7 +95,7 @@ def heard(subscriber: Subscriber, count: int) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def wait_until_subscribed_anew(subscriber: Subscriber) -> None:
+def wait_until_subscribed_anew(subscriber: Subscription) -> None:
     def is_subscribed_anew() -> bool:
         assert not subscriber.receive(1, 0.05)
         return subscriber.subscriptions == 2
@@ -104,13 +104,13 @@ def wait_until_subscribed_anew(subscriber: Subscriber) -> None:
 
 
 def test_what_comes_before_the_last_channel_is_confirmed_is_heard(
-    listen: Callable[[Server], Subscriber],
+    listen: Callable[[Server], Subscription],
 ) -> None:
     subscriber = listen(Server(confirmed("A", 1), message("A", b"early"), confirmed("B", 2)))
     assert heard(subscriber, 1) == [(b"A", b"early")]
 
 
-def test_a_message_may_come_byte_by_byte(listen: Callable[[Server], Subscriber]) -> None:
+def test_a_message_may_come_byte_by_byte(listen: Callable[[Server], Subscription]) -> None:
     server = Server()
     subscriber = listen(server)
     text = message("B", b'{"a":\r\n1}')
@@ -119,7 +119,7 @@ def test_a_message_may_come_byte_by_byte(listen: Callable[[Server], Subscriber])
 
 
 def test_a_torn_message_is_not_mixed_with_the_next_connection(
-    listen: Callable[[Server], Subscriber],
+    listen: Callable[[Server], Subscription],
 ) -> None:
     server = Server()
     subscriber = listen(server)
@@ -135,7 +135,7 @@ def test_a_torn_message_is_not_mixed_with_the_next_connection(
     "refusal", [b"-NOPERM not any more\r\n", b"?what is this\r\n", b":1\r\n", b"*0\r\n"]
 )
 def test_a_refusal_or_nonsense_makes_it_subscribe_anew_and_loses_nothing_before_it(
-    listen: Callable[[Server], Subscriber], refusal: bytes
+    listen: Callable[[Server], Subscription], refusal: bytes
 ) -> None:
     server = Server()
     subscriber = listen(server)

@@ -2,7 +2,7 @@
 
 What an execution does next depends on nothing but the answers that it had so far. So its state is
 the tuple of those, and its next step is found by running it again with these answers until it asks
-for one more. The code that runs is the project's own, the NewestRegister's methods included.
+for one more. The code that runs is the project's own, the LatestValueRegister's methods included.
 """
 
 import functools
@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from app.delivery.dispatcher import BULK
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.register import Candidate, LatestValueRegister
 from app.delivery.store import Stored, Unfinished, store_newest
 from app.domain.decoding import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
@@ -92,7 +92,7 @@ class _AsksForMore(BaseException):
         self.first = first
 
 
-class _Register(NewestRegister):
+class _Register(LatestValueRegister):
     """The project's register, whose scripts are answered from a list."""
 
     execution: ClassVar[int] = 0
@@ -151,7 +151,7 @@ class Executions:
         self._asked = None
         try:
             stored = store_newest(
-                [Offer(value.update, value.revision) for value in task.values],
+                [Candidate(value.update, value.revision) for value in task.values],
                 register=self._register,
                 firebase=self,
                 task=task.name,
@@ -167,7 +167,7 @@ class Executions:
         return Ended(False, False, _said(stored))
 
     def _ask_once(
-        self, ask: Callable[[], list[Offer]], answers: Answers
+        self, ask: Callable[[], list[Candidate]], answers: Answers
     ) -> Call | tuple[Value, ...]:
         self._given = list(answers)
         self._asked = None

@@ -16,7 +16,7 @@ from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-
 from app.channels import OPEN_SLOTS
 from app.delivery import lua_scripts as newest_scripts
 from app.delivery import register as newest
-from app.delivery.register import LEASE_SECONDS, NewestRegister
+from app.delivery.register import LEASE_SECONDS, LatestValueRegister
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All that Redis holds, sorted, so that equal is the same. Every key has fields: a slot its own,
@@ -40,7 +40,7 @@ AT_FIRST: Held = ((_REVISION, (("", "8000000000000000"),)),)
 SCRIPTS: Mapping[str, str] = {
     "announce": newest_scripts.ANNOUNCE,
     "overdue": newest_scripts.OVERDUE,
-    "offer": newest_scripts.OFFER,
+    "propose": newest_scripts.PROPOSE,
     "confirm": newest_scripts.CONFIRM,
     "let_go": newest_scripts.LET_GO,
 }
@@ -152,14 +152,14 @@ class LuaHere:
 
 
 class LuaInRedis:
-    """The same, by a NewestRegister in a real and empty Redis, which keeps what it holds.
+    """The same, by a LatestValueRegister in a real and empty Redis, which keeps what it holds.
 
     The times that it shows are rounded to whole ticks, and so equal those of LuaHere unless the
     machine stands still for half a tick.
     """
 
     def __init__(self, url: str) -> None:
-        register = NewestRegister(url)
+        register = LatestValueRegister(url)
         self._client = redis.Redis.from_url(url, decode_responses=True)
         self._scripts = {name: getattr(register, f"_{name}") for name in SCRIPTS}
 

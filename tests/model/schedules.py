@@ -86,7 +86,7 @@ def reconciled(world: World, state: State) -> State:
     """The state some time later, when the newest values have been handed over once more."""
     state = state._replace(late=())
     for value in {(value.symbol, value.key): value for value in state.order}.values():
-        state = world.hand_over_again(state, value)
+        state = world.redispatch_overdue(state, value)
     while not world.is_over(state):
         step = next(step for step in world.steps(state) if step.kind not in FAULTS)
         state = world.take(state, step)

@@ -45,7 +45,7 @@ def _said(world: World, state: State, step: Step, after: State) -> str:
     if step.kind in (Kind.TIME, Kind.TOO_SLOW):
         return str(step.kind.value)
     if step.kind in (Kind.HANDS_OVER, Kind.LOOKS):
-        return _said_of_handover(world, state, step, after)
+        return _lines_of_dispatcher(world, state, step, after)
     if step.kind == Kind.LANDS_LATE:
         values = state.late[step.at].values
         return f"the late write of {_values(values)} lands: Firebase has {_values(after.stored)}"
@@ -54,10 +54,10 @@ def _said(world: World, state: State, step: Step, after: State) -> str:
         return f"{name} dies, and will be given out again"
     if step.kind == Kind.LOST:
         return f"{name} is lost for good"
-    return _said_of_task(world, state, step, after) + _outcome(after, step)
+    return _lines_of_task(world, state, step, after) + _outcome(after, step)
 
 
-def _said_of_handover(world: World, state: State, step: Step, after: State) -> str:
+def _lines_of_dispatcher(world: World, state: State, step: Step, after: State) -> str:
     made = "and there is nothing to store"
     if len(after.tasks) > len(state.tasks):
         made = f"and enqueues {after.tasks[-1].task.name}"
@@ -67,7 +67,7 @@ def _said_of_handover(world: World, state: State, step: Step, after: State) -> s
     return f"the hand-over announces {_values([value])}, {made}"
 
 
-def _said_of_task(world: World, state: State, step: Step, after: State) -> str:
+def _lines_of_task(world: World, state: State, step: Step, after: State) -> str:
     progress = state.tasks[step.at]
     asked = world.asked(progress)
     if isinstance(asked, Write) and progress.in_flight:
@@ -86,8 +86,8 @@ def _asked(name: str, asked: Call | Write | Ended) -> str:
     if isinstance(asked, Write):
         return f"{name} begins to write {_values(asked.values)}"
     assert isinstance(asked, Call)
-    if asked.script == "offer":
-        return f"{name} offers {', '.join(asked.arguments[6::3])}"
+    if asked.script == "propose":
+        return f"{name} proposes {', '.join(asked.arguments[6::3])}"
     if asked.script == "let_go":
         return f"{name} lets go ({asked.arguments[1]})"
     return f"{name} confirms its write"

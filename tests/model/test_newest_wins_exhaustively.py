@@ -1,6 +1,6 @@
 """Every interleaving of three tasks, and of a fault with them, ends on the newest value.
 
-The project's own code decides: `store_newest`, the methods of NewestRegister and its Lua scripts.
+The project's own code decides: `store_newest`, LatestValueRegister and its Lua scripts.
 `pytest -n 0 -s tests/model` prints how many schedules were explored.
 
 Three classes of schedules:
@@ -103,7 +103,7 @@ STALE_ENDS = {
 
 
 def test_without_the_lease_a_value_steps_back() -> None:
-    system = world(Scenario(SENT), without("offer", LEASE_LOOKED_AT, "if false then"))
+    system = world(Scenario(SENT), without("propose", LEASE_LOOKED_AT, "if false then"))
     (steps,) = explored("without the lease", system).steps_back
     told = story.tell(system, steps)
     assert "<- older than what was there" in told
@@ -120,12 +120,12 @@ def test_without_the_lease_a_value_steps_back() -> None:
         ),
         (
             "without the lease, and a crash",
-            without("offer", LEASE_LOOKED_AT, "if false then"),
+            without("propose", LEASE_LOOKED_AT, "if false then"),
             Scenario(SENT[:2], faults=scenarios.CRASHES),
         ),
         (
             "without the open slots",
-            without("offer", TAKEN_IS_OPEN, ""),
+            without("propose", TAKEN_IS_OPEN, ""),
             Scenario(SENT[:2], faults=frozenset({Kind.LOST})),
         ),
         (
@@ -146,7 +146,7 @@ def test_with_a_part_removed_a_schedule_ends_stale(
     system = world(scenario, scripts)
     (steps,) = explored(name, system).stale
     told = story.tell(system, steps)
-    assert told.splitlines()[0].strip() == "1. t1 offers 1: to write 1"
+    assert told.splitlines()[0].strip() == "1. t1 proposes 1: to write 1"
     assert told.splitlines()[-1].strip() in STALE_ENDS
 
 

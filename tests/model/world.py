@@ -21,7 +21,7 @@ class Kind(Enum):
     HANDS_OVER = "the hand-over announces the next value, and enqueues its task"
     GOES_ON = "a task runs its next script, or sends its next write"
     LANDS = "a write takes effect, and its task has the answer"
-    LOOKS = "the hand-over looks for overdue slots, and enqueues a task for them"
+    LOOKS = "the dispatcher looks for overdue slots, and enqueues a task for them"
     TIME = "half a lease passes"
     LANDS_LATE = "a write takes effect whose task has no part in it any more"
     # Faults:
@@ -78,7 +78,7 @@ class State(NamedTuple):
     announced: int = 0
     late: tuple[Late, ...] = ()
     order: tuple[Value, ...] = ()
-    """All values that were offered, of each slot the newest last."""
+    """All values that were proposed, of each slot the newest last."""
     faults: int = 0
 
 
@@ -124,7 +124,7 @@ class World:
             state = state._replace(faults=state.faults + 1)
         match step.kind:
             case Kind.HANDS_OVER:
-                after = self._hand_over(state)
+                after = self._dispatch(state)
             case Kind.LOOKS:
                 after = self._look(state)
             case Kind.TIME | Kind.TOO_SLOW:
@@ -153,7 +153,7 @@ class World:
         """What a task does next."""
         return self.executions.next(progress.task, progress.execution, progress.answers)
 
-    def hand_over_again(self, state: State, value: Value) -> State:
+    def redispatch_overdue(self, state: State, value: Value) -> State:
         """A reconciliation of one slot: its newest value is announced, and a task enqueued."""
         return self._announce(state, value, "reconciliation")
 
@@ -196,7 +196,7 @@ class World:
             f"{p.task.name}/{p.execution}" in ending for p in state.tasks if p.runs
         )
 
-    def _hand_over(self, state: State) -> State:
+    def _dispatch(self, state: State) -> State:
         value = self.scenario.announced[state.announced]
         state = state._replace(announced=state.announced + 1)
         return self._announce(state, value, f"t{state.announced}")
@@ -263,7 +263,7 @@ class World:
         assert isinstance(asked, Call)
         answer = NoAnswer.RETRY_LATER
         if step.kind != Kind.REDIS_AWAY:
-            if asked.script == "offer":
+            if asked.script == "propose":
                 resumed = progress.execution > 1
                 order = _aged(state.order, progress.task.values, resumed=resumed)
                 state = state._replace(order=order)
@@ -324,9 +324,9 @@ def _enqueue(state: State, task: Task) -> State:
 
 
 def _aged(order: tuple[Value, ...], values: Iterable[Value], *, resumed: bool) -> tuple[Value, ...]:
-    """With more values, of which the higher revision is newer; of the same, the later offered.
+    """With more values, of which the higher revision is newer; of the same, the later proposed.
 
-    One that its task has perhaps offered before wins no tie; one that only names its slot is none.
+    One that its task has perhaps proposed before wins no tie; one that only names its slot is none.
     """
     for value in values:
         if value.revision == ANY or any(value[:3] == known[:3] for known in order):
@@ -362,16 +362,16 @@ class _Times(NamedTuple):
 @functools.lru_cache(100_000)
 def _times(held: Held) -> _Times:
     keys = {key: dict(fields) for key, fields in held}
-    looks = [int(at) for at in keys.pop(OPEN, {}).values()]
+    rounds = [int(at) for at in keys.pop(OPEN, {}).values()]
     leases = tuple(
         (fields["holder"], (int(fields["until"]) - NOW) // TICK)
         for fields in keys.values()
         if "holder" in fields
     )
     return _Times(
-        bool(looks),
-        any(at <= NOW for at in looks),
-        any(at > NOW for at in looks),
+        bool(rounds),
+        any(at <= NOW for at in rounds),
+        any(at > NOW for at in rounds),
         leases,
         frozenset(holder for holder, ticks in leases if ticks == 1),
     )

@@ -18,7 +18,7 @@ from app.accounting.ledger import Ledger
 from app.accounting.ledger_reader import LedgerReader
 from app.channels import AGGREGATE
 from app.domain.decoding import DAY, FIELDS, ProfitReport, ReportKind, day_of, to_text
-from app.domain.totals import DayBook, Figures, add_up
+from app.domain.totals import DayTotals, Figures, add_up
 from app.operations.audit.comparison import contradictions
 
 TODAY = 20_000
@@ -52,7 +52,7 @@ STARTS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1)
 """How many reports a batch has, and whether the bridge is killed right after its commit."""
 
 
-def adoptable(base: Path, day: int, file: File, kind: ReportKind) -> DayBook:
+def adoptable(base: Path, day: int, file: File, kind: ReportKind) -> DayTotals:
     """Leave a daily file; the figures that it begins the day with."""
     path = path_of(base, day)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,27 +62,29 @@ def adoptable(base: Path, day: int, file: File, kind: ReportKind) -> DayBook:
         for symbol, record in file.items()
     }
     path.write_text(json.dumps(records))
-    book = DayBook(kind, read_figures(path))
-    book.account = book.account.plus(Figures(at=add_up(book.symbols.values()).at))
-    return book
+    totals = DayTotals(kind, read_figures(path))
+    totals.account = totals.account.plus(
+        Figures(timestamp_us=add_up(totals.symbols.values()).timestamp_us)
+    )
+    return totals
 
 
 def opened(base: Path, kind: ReportKind) -> tuple[Ledger, Bookkeeper]:
     ledger = Ledger(base)
-    books = Bookkeeper(ledger, base, kind, lambda: TODAY * DAY + 100)
-    books.open(lambda: END_OF_JOURNAL)
-    return ledger, books
+    bookkeeper = Bookkeeper(ledger, base, kind, lambda: TODAY * DAY + 100)
+    bookkeeper.open(lambda: END_OF_JOURNAL)
+    return ledger, bookkeeper
 
 
-def assert_rows_make(base: Path, day: int, expected: DayBook, kind: ReportKind) -> None:
+def assert_rows_make(base: Path, day: int, expected: DayTotals, kind: ReportKind) -> None:
     """The rows and what is left of the opening are the figures, one by one and added up."""
     reader = LedgerReader(base)
-    opening = reader.opening(day)
-    book = DayBook(kind, opening)
+    opening = reader.opening_balance(day)
+    totals = DayTotals(kind, opening)
     for report in reader.reports(day):
-        book.apply(report)
-    assert (book.symbols, book.account) == (expected.symbols, expected.account)
-    assert contradictions(kind, opening, reader.sums(day, kind), book) == []
+        totals.apply(report)
+    assert (totals.symbols, totals.account) == (expected.symbols, expected.account)
+    assert contradictions(kind, opening, reader.sums(day, kind), totals) == []
     reader.close()
 
 
@@ -101,11 +103,11 @@ def test_what_the_file_has_is_recorded_and_changes_no_figure(
             for day, file in zip(DAYS, files, strict=True)
         }
         until = {
-            (day, symbol): figures.at
-            for day, book in expected.items()
-            for symbol, figures in book.symbols.items()
+            (day, symbol): figures.timestamp_us
+            for day, totals in expected.items()
+            for symbol, figures in totals.symbols.items()
         }
-        ledger, books = opened(base, "increment")
+        ledger, bookkeeper = opened(base, "increment")
         seen: set[tuple[str, str, int]] = set()
         batches = cycle(starts)
         position = 0
@@ -117,26 +119,26 @@ def test_what_the_file_has_is_recorded_and_changes_no_figure(
             position += len(part)
             news = []
             for report in part:
-                slot = day_of(report.at), report.symbol
-                is_in_file = is_before and report.at <= until.get(slot, -1)
+                slot = day_of(report.timestamp_us), report.symbol
+                is_in_file = is_before and report.timestamp_us <= until.get(slot, -1)
                 if report[:3] not in seen and not is_in_file:
                     expected[slot[0]].apply(report)
                     news.append(report)
                 seen.add(report[:3])
-            books.count(Batch("1-0", [(one, b"") for one in part], from_before=is_before))
+            bookkeeper.count(Batch("1-0", [(one, b"") for one in part], from_before=is_before))
             assert ledger.unpublished() == news, "what there is to tell"
             if is_killed:
                 ledger.close()
-                ledger, books = opened(base, "increment")
-                books.news_at_start()
+                ledger, bookkeeper = opened(base, "increment")
+                bookkeeper.rendered_at_start()
             ledger.mark_published()
-            for day in books.book.days.keys() & expected.keys():
-                known = books.book.days[day]
+            for day in bookkeeper.totals.days.keys() & expected.keys():
+                known = bookkeeper.totals.days[day]
                 assert known.symbols == expected[day].symbols
                 assert known.account == expected[day].account
-        for day in books.book.days.keys() & expected.keys():
+        for day in bookkeeper.totals.days.keys() & expected.keys():
             assert_rows_make(base, day, expected[day], "increment")
-        assert ledger.begun_at == END_OF_JOURNAL
+        assert ledger.rebuilding_until == END_OF_JOURNAL
         ledger.close()
 
 
@@ -148,15 +150,15 @@ def test_snapshots_older_than_the_file_replace_nothing(
     with TemporaryDirectory() as folder:
         base = Path(folder)
         expected = adoptable(base, TODAY, file, "snapshot")
-        until = {symbol: figures.at for symbol, figures in expected.symbols.items()}
-        ledger, books = opened(base, "snapshot")
-        todays = {report[:3]: report for report in reports if day_of(report.at) == TODAY}
+        until = {symbol: figures.timestamp_us for symbol, figures in expected.symbols.items()}
+        ledger, bookkeeper = opened(base, "snapshot")
+        todays = {report[:3]: report for report in reports if day_of(report.timestamp_us) == TODAY}
         for report in todays.values():
-            if report.at >= until.get(report.symbol, -1):
+            if report.timestamp_us >= until.get(report.symbol, -1):
                 expected.apply(report)
         batch = Batch("1-0", [(one, b"") for one in todays.values()], from_before=True)
-        books.count(batch)
-        assert books.book.days[TODAY].symbols == expected.symbols
-        assert books.book.days[TODAY].account == expected.account
+        bookkeeper.count(batch)
+        assert bookkeeper.totals.days[TODAY].symbols == expected.symbols
+        assert bookkeeper.totals.days[TODAY].account == expected.account
         assert_rows_make(base, TODAY, expected, "snapshot")
         ledger.close()

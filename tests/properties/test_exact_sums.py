@@ -11,7 +11,7 @@ from app.accounting.ledger import Ledger, Outcome
 from app.channels import AGGREGATE
 from app.domain.amounts import LARGEST, from_shown, shown, to_millionths
 from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
-from app.domain.totals import NOTHING, Book, DayBook, Figures, add_up
+from app.domain.totals import ZERO, DayTotals, Figures, Totals, add_up
 
 TODAY = 20_000
 AMOUNTS = st.integers(-(10**15), 10**15)
@@ -20,7 +20,8 @@ REPORTS = st.lists(
         ProfitReport,
         symbol=st.sampled_from(["SOFI", "BRK.B", "0700"]),
         sender=st.sampled_from(["", "a", "b"]),
-        at=st.integers(TODAY * DAY, TODAY * DAY + 50) | st.integers((TODAY - 1) * DAY, TODAY * DAY),
+        timestamp_us=st.integers(TODAY * DAY, TODAY * DAY + 50)
+        | st.integers((TODAY - 1) * DAY, TODAY * DAY),
         total=AMOUNTS,
         unrealized=AMOUNTS,
         realized=AMOUNTS,
@@ -63,7 +64,7 @@ def test_what_is_shown_is_half_even_and_reads_back(millionths: int, decimals: in
 
 
 def test_a_thousand_fills_of_four_thousandths_make_four() -> None:
-    day = DayBook("increment")
+    day = DayTotals("increment")
     for at in range(1000):
         day.apply(ProfitReport("SOFI", "", at, to_millionths(0.004, "total"), 0, 0, 0))
     assert shown(day.account.total, 2) == 4.0
@@ -74,20 +75,20 @@ def test_the_account_is_the_sum_of_its_symbols_after_every_report(
     reports: list[ProfitReport],
 ) -> None:
     for kind in ("increment", "snapshot"):
-        book = Book()
+        totals = Totals()
         for day in (TODAY - 1, TODAY):
-            book.add_day(day, DayBook(kind))
+            totals.add_day(day, DayTotals(kind))
         for report in reports:
-            _, account = book.apply(report)
-            known = book.days[day_of(report.at)]
+            _, account = totals.apply(report)
+            known = totals.days[day_of(report.timestamp_us)]
             summed = add_up(known.symbols.values())
             assert account.figures[:4] == summed[:4]
-            assert account.figures.at == summed.at
+            assert account.figures.timestamp_us == summed.timestamp_us
 
 
 @given(REPORTS)
 def test_the_order_of_reports_changes_no_figure(reports: list[ProfitReport]) -> None:
-    forth, back = DayBook("increment"), DayBook("increment")
+    forth, back = DayTotals("increment"), DayTotals("increment")
     for report in reports:
         forth.apply(report)
     for report in reversed(reports):
@@ -98,15 +99,15 @@ def test_the_order_of_reports_changes_no_figure(reports: list[ProfitReport]) -> 
 
 @given(REPORTS)
 def test_only_a_symbol_without_a_newer_day_is_news(reports: list[ProfitReport]) -> None:
-    book = Book()
+    totals = Totals()
     for day in (TODAY - 1, TODAY):
-        book.add_day(day, DayBook("increment"))
+        totals.add_day(day, DayTotals("increment"))
     newest: dict[str, int] = {}
     for report in reports:
-        for change in book.apply(report):
+        for change in totals.apply(report):
             assert change.is_newest == (change.day >= newest.get(change.symbol, change.day))
             newest[change.symbol] = max(change.day, newest.get(change.symbol, change.day))
-    assert {change.symbol: change.day for change in book.newest()} == newest
+    assert {change.symbol: change.day for change in totals.newest()} == newest
 
 
 @settings(max_examples=40, deadline=None)
@@ -114,13 +115,13 @@ def test_only_a_symbol_without_a_newer_day_is_news(reports: list[ProfitReport]) 
 def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
     reports: list[ProfitReport], size: int, kind: ReportKind
 ) -> None:
-    book = Book()
+    totals = Totals()
     first: dict[tuple[str, str, int], ProfitReport] = {}
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         for day in (TODAY - 1, TODAY):
             ledger.open_day(day, kind)
-            book.add_day(day, ledger.day_book(day, kind))
+            totals.add_day(day, ledger.day_totals(day, kind))
         for start in range(0, len(reports), size):
             batch = reports[start : start + size]
             outcomes = ledger.record([(r, b"") for r in batch], [], "0-0", "")
@@ -128,7 +129,7 @@ def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
                 known = first.setdefault(report[:3], report)
                 if known is report:
                     assert outcome is Outcome.COUNTED
-                    book.apply(report)
+                    totals.apply(report)
                 else:
                     same = known == report
                     assert outcome is (Outcome.REPEATED if same else Outcome.CONFLICT)
@@ -139,9 +140,9 @@ def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
         again = Ledger(Path(folder))
         assert again.unpublished() == []
         for day in (TODAY - 1, TODAY):
-            read_back = again.day_book(day, kind)
-            assert read_back.account == book.days[day].account
-            assert read_back.symbols == book.days[day].symbols
+            read_back = again.day_totals(day, kind)
+            assert read_back.account == totals.days[day].account
+            assert read_back.symbols == totals.days[day].symbols
         again.close()
 
 
@@ -149,6 +150,6 @@ def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
 def test_an_opening_account_is_continued_even_if_its_symbols_do_not_make_it_up(
     account: Figures,
 ) -> None:
-    day = DayBook("increment", {"SOFI": NOTHING, AGGREGATE: account})
+    day = DayTotals("increment", {"SOFI": ZERO, AGGREGATE: account})
     day.apply(ProfitReport("SOFI", "", 2, 5, 4, 3, 2))
     assert day.account == account.plus(Figures(5, 4, 3, 2, 2))

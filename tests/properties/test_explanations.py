@@ -9,7 +9,7 @@ from app.channels import AGGREGATE
 from app.cli.replaying import data_of, moved
 from app.domain.amounts import LARGEST, MILLIONTHS
 from app.domain.decoding import DAY, ProfitReport, ReportKind, read_report
-from app.domain.totals import NOTHING, DayBook, Figures
+from app.domain.totals import ZERO, DayTotals, Figures
 from app.operations.audit.breakdown import account, steps
 from app.operations.audit.tally import Tally, same_amounts
 
@@ -42,8 +42,8 @@ FIGURES = st.builds(
 def test_the_last_running_sum_is_the_figure_of_the_book(
     kind: ReportKind, opening: Figures, given_reports: list[ProfitReport]
 ) -> None:
-    book = DayBook(kind, {"A": opening})
-    expected = [book.apply(report) for report in given_reports]
+    totals = DayTotals(kind, {"A": opening})
+    expected = [totals.apply(report) for report in given_reports]
     assert [step.figures for step in steps(kind, opening, given_reports)] == expected
 
 
@@ -58,7 +58,7 @@ def test_the_account_is_its_symbols_and_what_was_adopted_beside_them(
     assert added[:4] == found.figures[:4]
     assert sum(share.reports for share in found.shares) == len(given_reports)
     if AGGREGATE not in opening:
-        assert found.remainder[:4] == NOTHING[:4]
+        assert found.remainder[:4] == ZERO[:4]
 
 
 @given(KINDS, reports(), st.integers(0, 30), st.floats(0.001, 1e9))
@@ -68,10 +68,12 @@ def test_a_replayed_day_keeps_its_order_and_its_sums_and_no_two_reports_become_o
     recorded = Tally(kind)
     for report in given_reports:
         recorded.add(report)
-    in_time = sorted(given_reports, key=lambda report: report.at)
+    in_time = sorted(given_reports, key=lambda report: report.timestamp_us)
     sent = list(moved(in_time, day * DAY, speed))
-    assert [one._replace(at=0) for one in sent] == [one._replace(at=0) for one in in_time]
-    times = [one.at for one in sent]
+    assert [one._replace(timestamp_us=0) for one in sent] == [
+        one._replace(timestamp_us=0) for one in in_time
+    ]
+    times = [one.timestamp_us for one in sent]
     assert times == sorted(set(times))
     replayed = Tally(kind)
     for report in sent:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain.decoding import ProfitReport, ReportKind
-from app.domain.totals import DayBook, Figures
+from app.domain.totals import DayTotals, Figures
 from app.operations.audit.comparison import Difference, compare, contradictions, differences
 
 AT = "2025-05-15T13:32:56.582434+00:00"
@@ -73,11 +73,11 @@ def test_three_places_are_compared_and_firebase_only_for_what_it_must_show() -> 
 OPENING = {"SOFI": Figures(5, 5, 0, 0, 10), "aggregate": Figures(9, 8, 1, 0, 20)}
 
 
-def book(kind: ReportKind) -> DayBook:
-    book = DayBook(kind, OPENING)
+def totals(kind: ReportKind) -> DayTotals:
+    totals = DayTotals(kind, OPENING)
     for one in (report("SOFI", 7, 30), report("HOOD", 2, 40), report("SOFI", 1, 25)):
-        book.apply(one)
-    return book
+        totals.apply(one)
+    return totals
 
 
 SUMS = {
@@ -88,12 +88,12 @@ SUMS = {
 
 @pytest.mark.parametrize("kind", ["increment", "snapshot"])
 def test_the_account_is_the_sum_of_its_symbols_and_the_rest_of_an_opening(kind: Any) -> None:
-    assert not contradictions(kind, OPENING, SUMS[kind], book(kind))
+    assert not contradictions(kind, OPENING, SUMS[kind], totals(kind))
 
 
 @pytest.mark.parametrize("kind", ["increment", "snapshot"])
 def test_an_account_that_is_not_the_sum_is_a_contradiction(kind: Any) -> None:
-    wrong = book(kind)
+    wrong = totals(kind)
     account = wrong.account
     wrong.account = account._replace(realized=account.realized + 1)
     assert contradictions(kind, OPENING, SUMS[kind], wrong) == [
@@ -103,7 +103,7 @@ def test_an_account_that_is_not_the_sum_is_a_contradiction(kind: Any) -> None:
 
 def test_rows_that_add_up_to_something_else_are_a_contradiction() -> None:
     sums = SUMS["increment"] | {"HOOD": Figures(3, 2, 0, 0, 40)}
-    assert contradictions("increment", OPENING, sums, book("increment")) == [
+    assert contradictions("increment", OPENING, sums, totals("increment")) == [
         Difference("ledger", "HOOD", "total", 3, 2),
         Difference("ledger", "aggregate", "total", 20, 19),
     ]

@@ -1,6 +1,6 @@
 """Of every slot the newest value is handed over, and none waits behind busy ones."""
 
-from app.delivery.conflating_queue import ChangedSlots
+from app.delivery.conflating_queue import ConflatingQueue
 
 LIMIT = 10
 MANY = 3 * LIMIT
@@ -15,7 +15,7 @@ def figures(count: int) -> dict[str, bytes]:
 
 
 def test_a_value_that_changes_again_keeps_its_place_in_line() -> None:
-    changed = ChangedSlots()
+    changed = ConflatingQueue()
     changed.put({}, {"SOFI": b"1", "HOOD": b"1"})
     changed.put({}, {"SOFI": b"2"})
     assert changed.take(1) == {("SOFI", "performance"): b"2"}
@@ -24,7 +24,7 @@ def test_a_value_that_changes_again_keeps_its_place_in_line() -> None:
 
 
 def test_neither_figures_nor_prices_keep_the_others_waiting() -> None:
-    changed = ChangedSlots()
+    changed = ConflatingQueue()
     changed.put(prices(MANY), figures(MANY))
     taken = changed.take(LIMIT)
     assert sum(key == "price" for _, key in taken) == LIMIT // 2
@@ -33,7 +33,7 @@ def test_neither_figures_nor_prices_keep_the_others_waiting() -> None:
 
 def test_as_many_are_taken_as_there_is_room_for() -> None:
     for count_of_prices, count_of_figures in ((MANY, 2), (2, MANY), (MANY, 0), (0, MANY)):
-        changed = ChangedSlots()
+        changed = ConflatingQueue()
         changed.put(prices(count_of_prices), figures(count_of_figures))
         taken = changed.take(LIMIT)
         assert len(taken) == LIMIT
@@ -41,7 +41,7 @@ def test_as_many_are_taken_as_there_is_room_for() -> None:
 
 
 def test_what_is_put_back_is_first_in_line_and_gives_way_to_what_is_newer() -> None:
-    changed = ChangedSlots()
+    changed = ConflatingQueue()
     changed.put({("SOFI", "price"): "1"}, {"SOFI": b"1", "HOOD": b"1"})
     taken = changed.take(LIMIT)
     # By either way: a performance has one place, whoever puts it in.

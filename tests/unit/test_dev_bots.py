@@ -26,7 +26,7 @@ AMOUNTS = ("total", "unrealized", "realized", "converted")
 FILLS = 200
 
 
-class Wire:
+class BulkConnection:
     """Stands in for RedisPublisher; is away for the first `failures` calls, and ends the test."""
 
     def __init__(self, failures: int, messages: int) -> None:
@@ -153,7 +153,7 @@ def test_any_ticker_can_be_traded() -> None:
 
 
 def test_bots_go_on_where_they_were_when_redis_is_back() -> None:
-    wire = Wire(failures=3, messages=40)
+    wire = BulkConnection(failures=3, messages=40)
     chance = random.Random(1)
     bots = make_bots(["SOFI"], chance)
     with pytest.raises(KeyboardInterrupt):
@@ -177,7 +177,7 @@ def test_the_same_seed_trades_the_same_fills() -> None:
         chance = random.Random(7)
         bots = make_bots(["SOFI", "AMD"], chance, 4)
         plan = moments(50, 0.001, chance)
-        wire = Wire(0, 1_000)
+        wire = BulkConnection(0, 1_000)
         wire.expects_one_sender = False
         return [data["total"] for _, data in trade(bots, plan, wire, chance, lambda _: None)]  # type: ignore[arg-type]
 

@@ -56,13 +56,13 @@ def as_json(made: logging.LogRecord) -> dict[str, object]:
 
 
 def test_event_and_fields_of_a_json_line_are_those_of_the_call() -> None:
-    line = as_json(record("not_handed_over slots=%d reason=%s: at the next start", 3, 'a "b"\nc'))
+    line = as_json(record("not_dispatched slots=%d reason=%s: at the next start", 3, 'a "b"\nc'))
     assert line["ts"]
     del line["ts"]
     assert line == {
         "level": "WARNING",
         "logger": "app.bridge.service",
-        "event": "not_handed_over",
+        "event": "not_dispatched",
         "fields": {"slots": 3, "reason": 'a "b"\nc', "hint": "at the next start"},
     }
 
@@ -82,7 +82,7 @@ def test_what_a_library_logs_is_a_message() -> None:
 
 
 def test_an_exception_is_in_the_same_json_line() -> None:
-    made = record("handover_held_up slots=%d", 1)
+    made = record("dispatch_stalled slots=%d", 1)
     try:
         raise ValueError("redis://:hush@h:1/0 is away")
     except ValueError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.cache import Memo
+from app.domain.cache import Cache
 
 
 def test_a_key_is_asked_for_once() -> None:
@@ -12,14 +12,14 @@ def test_a_key_is_asked_for_once() -> None:
         asked.append(text)
         return len(text)
 
-    memo = Memo(length)
+    memo = Cache(length)
     assert [memo["SOFI"], memo["F"], memo["SOFI"]] == [4, 1, 4]
     assert asked == ["SOFI", "F"]
 
 
 def test_an_error_is_not_remembered() -> None:
     known: dict[str, int] = {}
-    memo = Memo(known.__getitem__)
+    memo = Cache(known.__getitem__)
     with pytest.raises(KeyError):
         memo["SOFI"]
     known["SOFI"] = 4
@@ -27,7 +27,7 @@ def test_an_error_is_not_remembered() -> None:
 
 
 def test_it_never_holds_more_than_its_limit() -> None:
-    memo = Memo(str, limit=3)
+    memo = Cache(str, limit=3)
     for number in range(100):
         assert memo[number] == str(number)
         assert len(memo) <= 3

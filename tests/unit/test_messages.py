@@ -34,7 +34,7 @@ def test_the_message_of_the_contract_is_read_to_the_cent() -> None:
     assert journal is None
     assert found.symbol == "SOFI"
     assert found.sender == "scale_t"
-    assert to_text(found.at) == AT
+    assert to_text(found.timestamp_us) == AT
     assert found[3:] == (28_760_000, 28_760_000, 0, 0)
 
 
@@ -69,7 +69,7 @@ def test_every_form_of_an_amount_is_the_same_money(amount: Any, millionths: int)
     ],
 )
 def test_every_form_of_a_timestamp_is_the_same_moment(written: str, meant: str) -> None:
-    assert to_text(read(timestamp=written).at) == meant
+    assert to_text(read(timestamp=written).timestamp_us) == meant
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from app.urls import checked, tls_of, without_tls_options
         ("redis://h?socket_timeout=60", "takes no socket_timeout"),
     ],
 )
-def test_what_no_client_could_use_is_refused_with_the_mend(url: str, said: str) -> None:
+def test_what_no_client_could_use_is_refused_with_the_fix(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         checked(url)
 

@@ -1,4 +1,4 @@
-"""A wrong setting is one line that names the variable and the mend."""
+"""A wrong setting is one line that names the variable and the fix."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from app.settings import described, load_settings
         ("METRICS_ADDRESS", "127.0.0.1:94640"),
     ],
 )
-def test_a_wrong_setting_names_itself_and_the_mend(name: str, value: str) -> None:
+def test_a_wrong_setting_names_itself_and_the_fix(name: str, value: str) -> None:
     with pytest.raises(WrongSetting) as refused:
         load_settings({name: value})
     assert refused.value.exit_code == 2

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from app.firebase.events import Event, applied, events_of
-from app.firebase.stream import News
+from app.firebase.stream import StreamUpdate
 from app.operations.watch.screen import headline
 from app.operations.watch.table import FOR_TRYING, FOR_WATCHING, changed_lines, drawn
 from app.operations.watch.tickers import SORTS, Row, Watched, arranged, rows_of
@@ -267,13 +267,13 @@ def test_what_is_typed_into_the_filter_is_no_command() -> None:
 @pytest.mark.parametrize(
     ("news", "expected"),
     [
-        (News(True, 2.0, ""), "live  13:33:00 UTC  last report 4 s ago"),
-        (News(False, 12.0, "refused"), "NO NEWS from Firebase for 12 s: refused"),
-        (News(False, 40.0, ""), "NO NEWS from Firebase for 40 s"),
-        (News(False, None, "refused"), "NO NEWS from Firebase: refused"),
-        (News(False, None, ""), "connecting to Firebase"),
+        (StreamUpdate(True, 2.0, ""), "live  13:33:00 UTC  last report 4 s ago"),
+        (StreamUpdate(False, 12.0, "refused"), "NO NEWS from Firebase for 12 s: refused"),
+        (StreamUpdate(False, 40.0, ""), "NO NEWS from Firebase for 40 s"),
+        (StreamUpdate(False, None, "refused"), "NO NEWS from Firebase: refused"),
+        (StreamUpdate(False, None, ""), "connecting to Firebase"),
     ],
 )
-def test_the_line_on_top_says_whether_firebase_is_heard(news: News, expected: str) -> None:
+def test_the_line_on_top_says_whether_firebase_is_heard(news: StreamUpdate, expected: str) -> None:
     rows = rows_of({"SOFI": {"performance": performance()}})
     assert headline(news, rows, NOW).plain.startswith(expected)

@@ -31,11 +31,11 @@ COMMANDS = (
     Command("Look", "explain", "print the reports that make a figure, with running sums"),
     Command("Look", "show-config", "print every setting, with secrets masked"),
     Command(
-        "Look", "doctor", "look at each part of a deployment: what is wrong, and the mend", True
+        "Look", "doctor", "look at each part of a deployment: what is wrong, and the fix", True
     ),
-    Command("Mend", "audit", "make a day again from the ledger, and compare file and Firebase"),
-    Command("Mend", "rejected", "print, send again or clear the messages that were not counted"),
-    Command("Mend", "failed-stores", "print, store again or clear what Firebase refused for good"),
+    Command("Fix", "audit", "make a day again from the ledger, and compare file and Firebase"),
+    Command("Fix", "rejected", "print, send again or clear the messages that were not counted"),
+    Command("Fix", "failed-stores", "print, store again or clear what Firebase refused for good"),
     Command(
         "Try out", "dev", "run the whole system here, with simulated bots and no account", True
     ),

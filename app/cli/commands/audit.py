@@ -1,4 +1,4 @@
-"""The audit of a day: ledger, daily JSON and Firebase held against each other, and mended."""
+"""The audit of a day: ledger, daily JSON and Firebase held against each other, and fixed."""
 
 import argparse
 import json
@@ -28,11 +28,11 @@ that is the day of the audit. With --fix a daily file that is wrong is moved asi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the day, and whether to mend."""
+    """Take the day, and whether to fix."""
     parser.epilog = _EPILOG
     add_json(parser)
     add_day(parser)
-    parser.add_argument("--fix", action="store_true", help="mend what differs, and audit again")
+    parser.add_argument("--fix", action="store_true", help="fix what differs, and audit again")
     parser.add_argument(
         "--within",
         type=float,
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, arguments: Namespace) -> int:
-    """Compare ledger, daily file and Firebase, and mend what differs if asked to."""
+    """Compare ledger, daily file and Firebase, and fix what differs if asked to."""
     today = day_of(time.time_ns() // 1000)
     day = today if arguments.day is None else arguments.day
     auditor = Auditor(settings, day, today)

@@ -1,4 +1,4 @@
-"""What is wrong with a deployment, and how it is mended."""
+"""What is wrong with a deployment, and how it is fixed."""
 
 import argparse
 from argparse import Namespace
@@ -47,10 +47,10 @@ def _findings() -> Iterator[dict[str, str]]:
     try:
         settings = process_settings()
     except WrongSetting as error:
-        mend = "correct it in the environment, or in .env"
-        yield {"name": "settings", "status": "FAIL", "found": str(error), "mend": mend}
+        fix = "correct it in the environment, or in .env"
+        yield {"name": "settings", "status": "FAIL", "found": str(error), "fix": fix}
         return
-    yield {"name": "settings", "status": "ok", "found": "all can be used", "mend": ""}
+    yield {"name": "settings", "status": "ok", "found": "all can be used", "fix": ""}
     # A tenth of a second of imports, which a wrong setting need not wait for.
     from app.operations.doctor.checks import checks_of  # noqa: PLC0415
     from app.operations.doctor.findings import Deployment, examine  # noqa: PLC0415
@@ -71,8 +71,8 @@ def _findings() -> Iterator[dict[str, str]]:
 def _print(one: dict[str, str]) -> None:
     status = one["status"]
     print_styled((f"{status:<8}", _STYLES[status]), (f"{one['name']:<20} {one['found']}", ""))
-    if one["mend"]:
-        print_lines(f"{'':<9}mend: {one['mend']}")
+    if one["fix"]:
+        print_lines(f"{'':<9}fix: {one['fix']}")
 
 
 def _print_sum(statuses: list[str]) -> None:

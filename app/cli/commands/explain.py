@@ -16,7 +16,7 @@ from app.cli import amount_table as exact
 from app.cli.options import add_day, add_json, whole
 from app.cli.output import print_lines
 from app.domain.decoding import FIELDS, ReportKind, date_of, day_of, stored_symbol, to_text
-from app.domain.totals import NOTHING, Figures
+from app.domain.totals import ZERO, Figures
 from app.errors import RejectMessage, StopProgram, WrongUse
 from app.operations.audit.breakdown import Step, account, steps
 from app.operations.audit.daily_file_check import verdict
@@ -78,7 +78,7 @@ class _Moment(NamedTuple):
     symbol: str
     day: int
     kind: ReportKind
-    opening: dict[str, Figures]
+    opening_balance: dict[str, Figures]
     extent: Extent
 
 
@@ -100,13 +100,13 @@ def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _M
         hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(symbols)[:8])}"
         raise StopProgram(f"the ledger has no {symbol} on {date}; {hint}")
     extent = reader.extent(day, None if symbol == AGGREGATE else symbol)
-    return _Moment(symbol, day, reader.kind_of(day) or kind, reader.opening(day), extent)
+    return _Moment(symbol, day, reader.kind_of(day) or kind, reader.opening_balance(day), extent)
 
 
 def _print_symbol(reader: LedgerReader, moment: _Moment, arguments: Namespace) -> Figures:
     """Print report after report, as they are read; the figures after the last."""
     symbol, day, kind, opening, extent = moment
-    begun = figures = opening.get(symbol, NOTHING)
+    begun = figures = opening.get(symbol, ZERO)
     stepping = steps(kind, begun, reader.paged(day, extent, symbol))
     left_out = max(0, extent.reports - arguments.last) if arguments.last else 0
     for step in itertools.islice(stepping, left_out):
@@ -144,14 +144,14 @@ def _heading(moment: _Moment) -> dict[str, Any]:
     }
 
 
-def _print_heading(moment: _Moment, is_adopted: bool, left_out: int, figures: Figures) -> None:
+def _print_heading(moment: _Moment, is_imported: bool, left_out: int, figures: Figures) -> None:
     symbol, day, kind, opening, extent = moment
     print_lines(
         f"{symbol} on {date_of(day)} (UTC): {_many(extent.reports, kind)}",
         "",
         f"{'time':<15}  {'sender':<12}{exact.heading(*FIELDS, 'sum')}".rstrip(),
     )
-    if is_adopted:
+    if is_imported:
         begun = opening[symbol]
         print_lines(_line("opening", "adopted file", begun, begun.total))
     if left_out:
@@ -170,9 +170,9 @@ def _line(when: str, who: str, amounts: Figures, total: int) -> str:
 def _as_text(step: Step) -> str:
     report = step.report
     line = _line(
-        to_text(report.at)[11:26],
+        to_text(report.timestamp_us)[11:26],
         report.sender,
-        Figures(*report[3:], report.at),
+        Figures(*report[3:], report.timestamp_us),
         step.figures.total,
     )
     return line if step.counts else f"{line}  older: replaces nothing"
@@ -181,9 +181,9 @@ def _as_text(step: Step) -> str:
 def _as_json(step: Step) -> dict[str, Any]:
     report = step.report
     return {
-        "timestamp": to_text(report.at),
+        "timestamp": to_text(report.timestamp_us),
         "sender": report.sender,
-        **exact.numbers(Figures(*report[3:], report.at)),
+        **exact.numbers(Figures(*report[3:], report.timestamp_us)),
         "counts": step.counts,
         "sum": exact.numbers(step.figures),
     }
@@ -191,7 +191,7 @@ def _as_json(step: Step) -> dict[str, Any]:
 
 def _print_account(reader: LedgerReader, moment: _Moment, arguments: Namespace) -> Figures:
     """Print what each symbol is of the account; the account."""
-    found = account(moment.kind, moment.opening, reader.paged(moment.day, moment.extent))
+    found = account(moment.kind, moment.opening_balance, reader.paged(moment.day, moment.extent))
     rows = {share.symbol: (share.reports, share.figures) for share in found.shares}
     rest = {"adopted": found.remainder} if any(found.remainder[:4]) else {}
     if arguments.json:

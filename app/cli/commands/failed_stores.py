@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.cli.dead_letters import Kept, act, add_actions, check
+from app.cli.dead_letters import DeadLetters, act, add_actions, check
 from app.delivery.failed_stores import read_failed, remove_failed
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.register import Candidate, LatestValueRegister
 from app.delivery.store import store_newest
 from app.domain.decoding import (
     PERFORMANCE,
@@ -43,10 +43,10 @@ def run(settings: Settings, arguments: Namespace) -> int:
     entries = {failed["id"]: failed for failed in read_failed(url)}
 
     def resend(identity: str) -> str:
-        register = NewestRegister(url)
-        offer = _offer_of(entries[identity])
+        register = LatestValueRegister(url)
+        candidate = _candidate_of(entries[identity])
         stored = store_newest(
-            [offer],
+            [candidate],
             register=register,
             firebase=firebase_of_this_process(settings),
             task=f"resend-{uuid.uuid4().hex}",
@@ -58,13 +58,13 @@ def run(settings: Settings, arguments: Namespace) -> int:
             return "left to the task that stores there"
         if not stored.written:
             return "not stored: this value is there already, or a newer one"
-        if stored.written[-1].value != offer.update.value:
+        if stored.written[-1].value != candidate.update.value:
             return "stored, but a newer value: this one is old"
         return "stored"
 
     return act(
         arguments,
-        Kept(
+        DeadLetters(
             entries,
             as_json=lambda identity: entries[identity],
             as_text=lambda identity: _failed_as_text(entries[identity]),
@@ -74,8 +74,8 @@ def run(settings: Settings, arguments: Namespace) -> int:
     )
 
 
-def _offer_of(failed: Mapping[str, Any]) -> Offer:
-    """The value as its task offered it; no newer than it was then, so that newest wins.
+def _candidate_of(failed: Mapping[str, Any]) -> Candidate:
+    """The value as its task proposed it; no newer than it was then, so that newest wins.
 
     Raises:
         RejectMessage: it can never be stored.
@@ -87,7 +87,7 @@ def _offer_of(failed: Mapping[str, Any]) -> Offer:
     if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
         with suppress(RejectMessage):
             at = min(at, to_microseconds(value["timestamp"]))
-    return Offer(Update(symbol, key, value), at)
+    return Candidate(Update(symbol, key, value), at)
 
 
 def _failed_as_text(failed: Mapping[str, Any]) -> str:

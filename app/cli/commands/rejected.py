@@ -1,4 +1,4 @@
-"""The messages that were not counted: read, mended, sent again or cleared by an operator."""
+"""The messages that were not counted: read, fixed, sent again or cleared by an operator."""
 
 import argparse
 import base64
@@ -13,14 +13,14 @@ import redis
 from app.accounting.ledger_reader import delete_rejected, read_rejected
 from app.accounting.schema import Rejected
 from app.channels import updates_channel
-from app.cli.dead_letters import Kept, act, add_actions, check
+from app.cli.dead_letters import DeadLetters, act, add_actions, check
 from app.domain.decoding import read_update
 from app.errors import RejectMessage, StopProgram, WrongUse
 from app.messaging.client import connect, reaching
 from app.messaging.journal import append
 from app.settings import Settings
 
-_EPILOG = """mend a message and send it again:
+_EPILOG = """fix a message and send it again:
   python -m app rejected show --raw 7 > message.json
   (edit message.json)
   python -m app rejected resend --message message.json 7
@@ -30,7 +30,7 @@ bad comes back to the list under a new id."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take an action on the list, and a mended message to resend."""
+    """Take an action on the list, and a fixed message to resend."""
     parser.epilog = _EPILOG
     actions = add_actions(parser, int)
     actions["show"].add_argument("--raw", action="store_true", help="only the message, as it is")
@@ -44,11 +44,11 @@ def run(settings: Settings, arguments: Namespace) -> int:
     check(arguments)
     folder = settings.profit_base_path
     entries = read_rejected(folder)
-    mended = _mended(arguments)
+    fixed = _fixed(arguments)
     client = connect(settings.redis_url)
 
     def resend(number: int) -> str:
-        message = entries[number].message if mended is None else mended
+        message = entries[number].message if fixed is None else fixed
         with reaching(settings.redis_url):
             _send(client, message, settings.journal_length)
         delete_rejected(folder, [number])
@@ -59,7 +59,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
         return 0
     return act(
         arguments,
-        Kept(
+        DeadLetters(
             entries,
             as_json=lambda number: _rejected_as_json(number, entries[number]),
             as_text=lambda number: _rejected_as_text(number, entries[number]),
@@ -69,7 +69,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
     )
 
 
-def _mended(arguments: Namespace) -> bytes | None:
+def _fixed(arguments: Namespace) -> bytes | None:
     """The message that is to be sent in place of the one that was kept."""
     path = getattr(arguments, "message", None)
     if path is None:
@@ -89,7 +89,7 @@ def _send(client: redis.Redis, message: bytes, journal_length: int) -> None:
     try:
         envelope = json.loads(message)
     except ValueError as error:
-        raise RejectMessage(f"not JSON, mend it first (see --help): {error}") from None
+        raise RejectMessage(f"not JSON, fix it first (see --help): {error}") from None
     data = envelope.get("data") if isinstance(envelope, dict) else None
     if isinstance(data, dict) and data.get("type") in {"price", "order"}:
         channel = updates_channel(read_update(message).symbol)

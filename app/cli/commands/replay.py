@@ -19,7 +19,7 @@ from app.messaging.client import connect, reaching
 from app.operations.audit.tally import Sums, Tally, same_amounts
 from app.publisher import RedisPublisher
 from app.settings import Settings, masked
-from app.shutdown import StopAsked, StopSignals
+from app.shutdown import ShutdownRequested, ShutdownSignals
 from app.urls import checked
 
 _SECOND = 1_000_000
@@ -126,13 +126,13 @@ def _send(
     sent = Tally(kind)
     publisher = RedisPublisher(arguments.to, spool=settings.publisher_spool_path)
     try:
-        with StopSignals() as signals, progress("replaying") as say:
+        with ShutdownSignals() as signals, progress("replaying") as say:
             for report in reports:
-                signals.pause(report.at / _SECOND - time.time())
+                signals.pause(report.timestamp_us / _SECOND - time.time())
                 publisher.publish(PROFIT_REPORT, data_of(report), report.sender or None)
                 sent.add(report)
                 say(f"{sent.reports:,} of {extent.reports:,} reports")
-    except StopAsked:
+    except ShutdownRequested:
         return sent, "stopped"
     except RetryLater as error:
         return sent, str(error)
@@ -157,7 +157,7 @@ def _print_all(
             print_lines(json.dumps(data_of(report) | {"sender": report.sender}) + comma)
         else:
             amounts = exact.columns(*report[3:])
-            at = to_text(report.at)[11:26]
+            at = to_text(report.timestamp_us)[11:26]
             print_lines(f"{at}  {report.symbol:<9} {report.sender:<12}{amounts}".rstrip())
     print_lines("]," if arguments.json else "")
     return shown

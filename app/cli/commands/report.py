@@ -14,7 +14,7 @@ from app.cli.output import print_error, print_json, print_lines, progress
 from app.domain.amounts import MILLIONTHS, to_millionths
 from app.domain.decoding import FIELDS, ProfitReport, read_report, reported_symbol
 from app.errors import RejectMessage, WrongUse
-from app.operations.round_trip import Arrival
+from app.operations.round_trip import RoundTrip
 from app.publisher import RedisPublisher
 from app.publisher.sender import Published
 from app.settings import Settings, masked
@@ -65,7 +65,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
         )
     data = _data(arguments)
     report = _checked(data, arguments.sender)
-    arrival = Arrival(settings, report) if arguments.wait else None
+    round_trip = RoundTrip(settings, report) if arguments.wait else None
     # What it has to say of a Redis that is away is said below, and in words for people.
     logging.getLogger("app.publisher.sender").setLevel(logging.ERROR)
     publisher = RedisPublisher(settings.redis_url, spool=settings.publisher_spool_path)
@@ -77,13 +77,13 @@ def run(settings: Settings, arguments: Namespace) -> int:
         told.add("listeners", int(published), _heard_by(published))
         told.add("spooled", published.spooled)
         has_arrived = not published.spooled
-        if arrival:
+        if round_trip:
             with progress("waiting for the figures"):
-                has_arrived = _see(arrival, began, arguments.wait, told, published)
+                has_arrived = _see(round_trip, began, arguments.wait, told, published)
     finally:
         publisher.close()
-        if arrival:
-            arrival.close()
+        if round_trip:
+            round_trip.close()
     told.end()
     if published.spooled and not has_arrived:
         print_error(
@@ -153,11 +153,11 @@ def _heard_by(published: Published) -> str:
 
 
 def _see(
-    arrival: Arrival, began: float, patience: float, told: _Told, published: Published
+    round_trip: RoundTrip, began: float, patience: float, told: _Told, published: Published
 ) -> bool:
     """Tell how the report arrives; whether it did, everywhere where it should."""
     until = began + patience
-    counted = arrival.counted(until)
+    counted = round_trip.counted(until)
     if counted is None and published.spooled:
         return False
     if counted is None:
@@ -170,14 +170,14 @@ def _see(
     amounts = "  ".join(f"{name} {figures[name]:,.2f}" for name in FIELDS)
     value = {"seconds": round(at - began, 4), "figures": figures}
     told.add("counted", value, f"after {_milliseconds(at - began)}: now  {amounts}")
-    if not arrival.in_firebase:
+    if not round_trip.in_firebase:
         told.add(
             "visible", None, "not looked at: no database is set, or it does not store this one"
         )
         return True
-    visible_at = arrival.visible(until)
+    visible_at = round_trip.visible(until)
     if visible_at is None:
-        problem = arrival.problem or "are workers running? see Flower, and failed-stores"
+        problem = round_trip.problem or "are workers running? see Flower, and failed-stores"
         print_error(f"not visible in Firebase within {patience:g} s: {problem}")
         return False
     value = {"seconds": round(visible_at - began, 4)}

@@ -19,7 +19,7 @@ from app.messaging.client import connect, reaching
 from app.operations.audit.tally import Tally
 from app.publisher import RedisPublisher
 from app.settings import Settings
-from app.shutdown import StopAsked, StopSignals
+from app.shutdown import ShutdownRequested, ShutdownSignals
 
 SECONDS = 60.0
 MOST_FILLS = 10_000_000
@@ -95,14 +95,14 @@ def run(settings: Settings, arguments: Namespace) -> int:
     publisher = RedisPublisher(settings.redis_url, spool=settings.publisher_spool_path)
     began = time.monotonic()
     try:
-        with StopSignals() as signals, progress("trading") as say:
+        with ShutdownSignals() as signals, progress("trading") as say:
             plan = moments(fills, arguments.seconds, chance)
             for sender, data in trade(bots, plan, publisher, chance, signals.pause):
                 message = json.dumps({"data": data, "sender": sender}).encode()
                 tally.add(read_report(message, time.time_ns() // 1000)[0])
                 took = time.monotonic() - began
                 say(f"{tally.reports:,} of {fills:,} fills, {tally.reports / took:,.1f}/s")
-    except StopAsked:
+    except ShutdownRequested:
         pass
     finally:
         took = time.monotonic() - began

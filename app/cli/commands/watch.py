@@ -19,7 +19,7 @@ from app.operations.watch.tickers import SORTS, Row, arranged
 from app.operations.watch.view import View
 from app.operations.watch.watcher import Watcher
 from app.settings import Settings
-from app.shutdown import StopAsked, StopSignals
+from app.shutdown import ShutdownRequested, ShutdownSignals
 
 STALE_SECONDS = 300.0
 ONCE_WITHIN = 10.0
@@ -68,7 +68,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
     console = Console(highlight=False)
     watcher = Watcher(settings)
     try:
-        with StopSignals() as signals:
+        with ShutdownSignals() as signals:
             if arguments.once:
                 _wait_for_all(watcher, place, signals.look)
                 _print_once(watcher, view, arguments, console)
@@ -76,7 +76,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
                 _print_changes(watcher, view, arguments, signals.look)
             else:
                 show(watcher, view, arguments.stale, place, console, signals)
-    except StopAsked:
+    except ShutdownRequested:
         pass
     finally:
         watcher.close()

@@ -16,7 +16,7 @@ import msgspec
 
 from app.accounting.daily_file import DailyFiles, path_of, set_aside
 from app.accounting.ledger_reader import LedgerReader, held_if_free
-from app.delivery.register import NewestRegister, Offer
+from app.delivery.register import Candidate, LatestValueRegister
 from app.delivery.store import Stored, store_newest
 from app.domain.decoding import (
     BEHIND_LIMIT,
@@ -24,7 +24,7 @@ from app.domain.decoding import (
     Update,
     date_of,
 )
-from app.domain.totals import NOTHING
+from app.domain.totals import ZERO
 from app.errors import Outdated, StopProgram
 from app.firebase.client import (
     CONNECTIONS,
@@ -34,7 +34,7 @@ from app.firebase.client import (
     node_path,
     unescape_key,
 )
-from app.firebase.rate_limit import budget_of
+from app.firebase.rate_limit import rate_limiter_of
 from app.operations.audit.comparison import (
     FILE,
     FIREBASE,
@@ -102,7 +102,7 @@ class _FirebaseReader(FirebaseClient):
 
 
 class Auditor:
-    """Audits one day, and mends what it finds.
+    """Audits one day, and fixes what it finds.
 
     Args:
         settings: of this process.
@@ -123,9 +123,9 @@ class Auditor:
         self._oldest = today - BEHIND_LIMIT.days
         self._path = path_of(self._base, day)
         self._reader = LedgerReader(self._base)
-        # A day for which no report may come any more is offered to Firebase by nobody.
+        # A day for which no report may come any more is proposed to Firebase by nobody.
         self._firebase = (
-            _FirebaseReader(settings, budget_of(settings).spend)
+            _FirebaseReader(settings, rate_limiter_of(settings).acquire)
             if in_firebase and day >= self._oldest
             else None
         )
@@ -155,7 +155,7 @@ class Auditor:
             day = LedgerDay(self._settings, self._day, self._oldest, self._reader)
             findings = Findings(self._day, day.reports)
             sums = self._reader.sums(self._day, day.kind)
-            findings.differing = contradictions(day.kind, day.opening, sums, day.book)
+            findings.differing = contradictions(day.kind, day.opening_balance, sums, day.totals)
         suspects: dict[str, Collection[str]] = {FIREBASE: self._in_firebase(day)}
         while True:
             file, findings.notes = self._read_file()
@@ -254,8 +254,8 @@ class Auditor:
                 {
                     self._day: [
                         (symbol, figures.shown(self._settings.profit_decimals))
-                        for symbol, figures in day.book.items()
-                        if figures != NOTHING
+                        for symbol, figures in day.totals.items()
+                        if figures != ZERO
                     ]
                 }
             )
@@ -268,16 +268,16 @@ class Auditor:
         """Store the newest figures of `symbols`, and nothing where the ledger has none."""
         if not self._firebase:
             return []
-        register = NewestRegister(self._settings.redis_url)
-        # Before the figures are read: a bridge that has newer ones offers them above this.
+        register = LatestValueRegister(self._settings.redis_url)
+        # Before the figures are read: a bridge that has newer ones proposes them above this.
         revision = register.next_revision()
         with self._reader.at_one_moment():
             newest = self._reader.newest_days(self._oldest)
         days = {newest[symbol] for symbol in symbols if symbol in newest}
         records = {day: self._day_now(day).records() for day in days}
-        offers = [
+        candidates = [
             # An empty node is none.
-            Offer(
+            Candidate(
                 Update(
                     symbol,
                     PERFORMANCE,
@@ -288,7 +288,9 @@ class Auditor:
             for symbol in symbols
         ]
         task = f"audit-{uuid.uuid4().hex}"
-        return _said(store_newest(offers, register=register, firebase=self._firebase, task=task))
+        return _said(
+            store_newest(candidates, register=register, firebase=self._firebase, task=task)
+        )
 
     def _day_now(self, day: int) -> LedgerDay:
         with self._reader.at_one_moment():

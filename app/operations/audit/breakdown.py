@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from app.domain.decoding import ProfitReport, ReportKind
-from app.domain.totals import DayBook, Figures
+from app.domain.totals import DayTotals, Figures
 
 
 class Step(NamedTuple):
@@ -26,13 +26,18 @@ def steps(kind: ReportKind, opening: Figures, reports: Iterable[ProfitReport]) -
         opening: what an adopted file has of the symbol and no report does.
         reports: of one symbol, in the order of acceptance.
     """
-    book: DayBook | None = None
+    totals: DayTotals | None = None
     for number, report in enumerate(reports, 1):
-        if book is None:
-            book = DayBook(kind, {report.symbol: opening})
-        before = book.symbols[report.symbol]
-        figures = book.apply(report)
-        yield Step(number, report, figures, kind == "increment" or report.at >= before.at)
+        if totals is None:
+            totals = DayTotals(kind, {report.symbol: opening})
+        before = totals.symbols[report.symbol]
+        figures = totals.apply(report)
+        yield Step(
+            number,
+            report,
+            figures,
+            kind == "increment" or report.timestamp_us >= before.timestamp_us,
+        )
 
 
 class Share(NamedTuple):
@@ -63,13 +68,13 @@ def account(
         opening: what an adopted file has and no report does, with the account as `aggregate`.
         reports: in the order of acceptance.
     """
-    book = DayBook(kind, dict(opening))
-    counts: dict[str, int] = dict.fromkeys(book.symbols, 0)
+    totals = DayTotals(kind, dict(opening))
+    counts: dict[str, int] = dict.fromkeys(totals.symbols, 0)
     for report in reports:
-        book.apply(report)
+        totals.apply(report)
         counts[report.symbol] = counts.get(report.symbol, 0) + 1
-    shares = [Share(symbol, counts[symbol], book.symbols[symbol]) for symbol in sorted(counts)]
-    remainder = book.account
+    shares = [Share(symbol, counts[symbol], totals.symbols[symbol]) for symbol in sorted(counts)]
+    remainder = totals.account
     for share in shares:
         remainder = remainder.minus(share.figures)
-    return Account(shares, remainder._replace(at=0), book.account)
+    return Account(shares, remainder._replace(timestamp_us=0), totals.account)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from app.channels import AGGREGATE
 from app.domain.decoding import FIELDS, ReportKind
-from app.domain.totals import NOTHING, DayBook, Figures, add_up
+from app.domain.totals import ZERO, DayTotals, Figures, add_up
 
 FILE = "daily file"
 FIREBASE = "Firebase"
@@ -68,7 +68,7 @@ def compare(
 
 
 def contradictions(
-    kind: ReportKind, opening: Mapping[str, Figures], sums: Mapping[str, Figures], book: DayBook
+    kind: ReportKind, opening: Mapping[str, Figures], sums: Mapping[str, Figures], totals: DayTotals
 ) -> list[Difference]:
     """Where the account is not the sum of its symbols, or the rows add up to something else.
 
@@ -76,21 +76,21 @@ def contradictions(
         kind: what a report of the day means.
         opening: what an adopted file began with; its account may be more than its symbols.
         sums: what the rows of each symbol make without the opening, made in another way.
-        book: of which every row was counted, one by one.
+        totals: of which every row was counted, one by one.
     """
     symbols = {symbol: figures for symbol, figures in opening.items() if symbol != AGGREGATE}
     begun = add_up(symbols.values())
     remainder = opening.get(AGGREGATE, begun).minus(begun)
     for symbol, figures in sums.items():
-        known = symbols.get(symbol, NOTHING)
+        known = symbols.get(symbol, ZERO)
         if kind == "increment":
             symbols[symbol] = known.plus(figures)
         else:
-            symbols[symbol] = known if known.at > figures.at else figures
+            symbols[symbol] = known if known.timestamp_us > figures.timestamp_us else figures
     account = add_up(symbols.values()).plus(remainder)
     return [
         Difference(LEDGER, symbol, name, added, one_by_one)
-        for symbol, figures in book.items()
+        for symbol, figures in totals.items()
         for name, one_by_one, added in zip(
             Figures._fields, figures, symbols.get(symbol, account), strict=True
         )

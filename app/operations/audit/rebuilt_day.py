@@ -8,7 +8,7 @@ import msgspec
 from app.accounting.ledger_reader import LedgerReader
 from app.channels import AGGREGATE
 from app.domain.decoding import ProfitReport, day_of, time_in
-from app.domain.totals import NOTHING, DayBook, Figures
+from app.domain.totals import ZERO, DayTotals, Figures
 from app.operations.audit.comparison import Record, differences
 from app.settings import Settings
 
@@ -36,32 +36,32 @@ class LedgerDay:
     @property
     def is_empty(self) -> bool:
         """Whether the ledger has nothing of the day."""
-        return not self.reports and not self.opening
+        return not self.reports and not self.opening_balance
 
     def catch_up(self) -> None:
         """Count what has come since, and remember what the figures were before it."""
-        if self._reader.opening(self.day) != self.opening:
+        if self._reader.opening_balance(self.day) != self.opening_balance:
             # The bridge has just adopted the file, or found in the journal what the file has.
-            for symbol, figures in self.book.items():
+            for symbol, figures in self.totals.items():
                 self._passed[symbol].append(figures)
             self._count_anew()
             return
         for report in self._reader.reports(self.day, self._last):
-            self._passed[report.symbol].append(self.book.symbols.get(report.symbol, NOTHING))
-            self._passed[AGGREGATE].append(self.book.account)
+            self._passed[report.symbol].append(self.totals.symbols.get(report.symbol, ZERO))
+            self._passed[AGGREGATE].append(self.totals.account)
             self._count(report)
         self._last = self._reader.last_id()
         self.newest = self._reader.newest_days(self._oldest)
 
     def records(self) -> dict[str, Record]:
         """What there should be to see."""
-        figures = dict(self.book.items())
-        return {symbol: self._record(one) for symbol, one in figures.items() if one != NOTHING}
+        figures = dict(self.totals.items())
+        return {symbol: self._record(one) for symbol, one in figures.items() if one != ZERO}
 
     def had(self, symbol: str, found: Any) -> bool:
         """Whether `found` is what the ledger had since this was made, though no more."""
         for figures in reversed(self._passed[symbol]):
-            right = None if figures == NOTHING else self._record(figures)
+            right = None if figures == ZERO else self._record(figures)
             there = {} if found is None else {symbol: found}
             if not differences("", {symbol: right} if right else {}, there):
                 return True
@@ -79,8 +79,8 @@ class LedgerDay:
         return day_of(at) == self.day
 
     def _count_anew(self) -> None:
-        self.opening = self._reader.opening(self.day)
-        self.book = DayBook(self.kind, self.opening)
+        self.opening_balance = self._reader.opening_balance(self.day)
+        self.totals = DayTotals(self.kind, self.opening_balance)
         self.reports = 0
         for report in self._reader.reports(self.day):
             self._count(report)
@@ -88,7 +88,7 @@ class LedgerDay:
         self.newest = self._reader.newest_days(self._oldest)
 
     def _count(self, report: ProfitReport) -> None:
-        self.book.apply(report)
+        self.totals.apply(report)
         self.reports += 1
 
     def _record(self, figures: Figures) -> Record:

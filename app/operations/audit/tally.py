@@ -2,7 +2,7 @@
 
 from app.channels import AGGREGATE
 from app.domain.decoding import ProfitReport, ReportKind, day_of
-from app.domain.totals import NOTHING, DayBook, Figures
+from app.domain.totals import ZERO, DayTotals, Figures
 
 Sums = dict[str, tuple[int, Figures]]
 """Number of reports and figures by symbol, the account's as the last."""
@@ -13,14 +13,14 @@ class Tally:
 
     def __init__(self, kind: ReportKind) -> None:
         self._kind = kind
-        self._books: dict[int, DayBook] = {}
+        self._totals: dict[int, DayTotals] = {}
         self._counts: dict[tuple[int, str], int] = {}
         self.reports = 0
 
     def add(self, report: ProfitReport) -> None:
         """Count one report."""
-        day = day_of(report.at)
-        self._books.setdefault(day, DayBook(self._kind)).apply(report)
+        day = day_of(report.timestamp_us)
+        self._totals.setdefault(day, DayTotals(self._kind)).apply(report)
         slot = day, report.symbol
         self._counts[slot] = self._counts.get(slot, 0) + 1
         self.reports += 1
@@ -28,16 +28,16 @@ class Tally:
     @property
     def days(self) -> list[int]:
         """The days of the reports, in order."""
-        return sorted(self._books)
+        return sorted(self._totals)
 
     def sums(self, day: int) -> Sums:
         """What the reports of a day make."""
-        book = self._books.get(day, DayBook(self._kind))
+        totals = self._totals.get(day, DayTotals(self._kind))
         sums = {
-            name: (self._counts[day, name], book.symbols[name]) for name in sorted(book.symbols)
+            name: (self._counts[day, name], totals.symbols[name]) for name in sorted(totals.symbols)
         }
         count = sum(one for one, _ in sums.values())
-        return sums | {AGGREGATE: (count, book.account)}
+        return sums | {AGGREGATE: (count, totals.account)}
 
 
 def same_amounts(one: Sums, other: Sums) -> bool:
@@ -47,4 +47,4 @@ def same_amounts(one: Sums, other: Sums) -> bool:
 
 def _amounts(sums: Sums) -> dict[str, tuple[int, ...]]:
     found = {name: (count, *figures[:4]) for name, (count, figures) in sums.items()}
-    return {name: amounts for name, amounts in found.items() if amounts != (0, *NOTHING[:4])}
+    return {name: amounts for name, amounts in found.items() if amounts != (0, *ZERO[:4])}

@@ -63,8 +63,8 @@ def _waiting(entries: list[JournalEntry], *, is_full: bool) -> Finding:
     found = f"{'at least ' if many else ''}{len(entries)} are not in the ledger"
     found += f", the oldest for {since:.0f} s"
     if is_full and many:
-        mend = "start the bridge now, or raise JOURNAL_LENGTH at the bots: the oldest are dropped"
-        return Finding(FAIL, f"{found}, and it is full", mend)
+        fix = "start the bridge now, or raise JOURNAL_LENGTH at the bots: the oldest are dropped"
+        return Finding(FAIL, f"{found}, and it is full", fix)
     if since > _WAITS:
         return Finding(WARN, found, "start the bridge, or read in its log what it waits for")
     return Finding(OK, found)

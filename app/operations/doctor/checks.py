@@ -23,7 +23,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("redis persistence", redis_checks.persistence, needs=_REDIS),
         Check("clock", redis_checks.clock, needs=_REDIS),
         Check("folder", ledger_checks.folder),
-        Check("ledger", ledger_checks.ledger, ledger_checks.LEDGER_MEND, needs=("folder",)),
+        Check("ledger", ledger_checks.ledger, ledger_checks.LEDGER_FIX, needs=("folder",)),
         Check("daily file", ledger_checks.daily_file, needs=("ledger",)),
         Check("rejected", ledger_checks.rejected, needs=("ledger",)),
         Check("bridge", bridge_checks.bridge, needs=_REDIS),

@@ -12,7 +12,7 @@ from redis import Redis, RedisError
 from redis.exceptions import NoPermissionError
 
 from app.errors import SEE_DOCTOR, ProfitBridgeError
-from app.messaging.client import connect, mend_of
+from app.messaging.client import connect, fix_for
 from app.settings import Settings, masked
 
 OK, WARN, FAIL, SKIPPED = "ok", "warn", "FAIL", "skipped"
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     status: str
     """OK, WARN: it works, but something should be seen to. FAIL: it does not. SKIPPED."""
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass
@@ -63,15 +63,15 @@ class Check:
 
     Args:
         name: for people.
-        look: finds out. An error that it raises is a failure; of Redis, with its own mend.
-        mend: of an error.
+        look: finds out. An error that it raises is a failure; of Redis, with its own fix.
+        fix: of an error.
         needs: checks without which this one would only repeat their failure.
         within: seconds it may take.
     """
 
     name: str
     look: Callable[[Deployment], Finding]
-    mend: str = _NOT_NEEDED
+    fix: str = _NOT_NEEDED
     needs: tuple[str, ...] = ()
     within: float = 5.0
 
@@ -96,7 +96,7 @@ def _within_its_time(check: Check, deployment: Deployment) -> Finding:
     try:
         return box.get(timeout=check.within)
     except Empty:
-        return Finding(FAIL, f"no answer within {check.within:.0f} s", check.mend)
+        return Finding(FAIL, f"no answer within {check.within:.0f} s", check.fix)
 
 
 def _looked(check: Check, deployment: Deployment) -> Finding:
@@ -105,14 +105,14 @@ def _looked(check: Check, deployment: Deployment) -> Finding:
     except NoPermissionError as error:
         return _not_told(error)
     except RedisError as error:
-        return Finding(FAIL, one_line(error), mend_of(error))
+        return Finding(FAIL, one_line(error), fix_for(error))
     except ProfitBridgeError as error:
         if isinstance(error.__context__, NoPermissionError):
             return _not_told(error.__context__)
-        return Finding(FAIL, one_line(error).removesuffix(SEE_DOCTOR), check.mend)
+        return Finding(FAIL, one_line(error).removesuffix(SEE_DOCTOR), check.fix)
     except Exception as error:
         # Whatever it is, the other checks are to be made.
-        return Finding(FAIL, f"{type(error).__name__}: {one_line(error)}", check.mend)
+        return Finding(FAIL, f"{type(error).__name__}: {one_line(error)}", check.fix)
 
 
 def _not_told(error: NoPermissionError) -> Finding:

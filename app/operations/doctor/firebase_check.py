@@ -16,7 +16,7 @@ PROBE = "profit-bridge/doctor"
 """Outside FIREBASE_ROOT, where no front end looks."""
 
 
-class _Prober(FirebaseClient):
+class _HealthCheck(FirebaseClient):
     """Writes, reads and deletes a value of its own."""
 
     def probe(self) -> bool:
@@ -48,14 +48,14 @@ def firebase(deployment: Deployment) -> Finding:
         )
     began = time.monotonic()
     try:
-        prober = _Prober(settings)
+        prober = _HealthCheck(settings)
     except StopProgram as error:
-        mend = "download the key again: Firebase console, Project settings, Service accounts"
-        return Finding(FAIL, str(error), mend)
+        fix = "download the key again: Firebase console, Project settings, Service accounts"
+        return Finding(FAIL, str(error), fix)
     try:
         same = prober.probe()
     except (RetryLater, Misconfigured) as error:
-        return Finding(FAIL, one_line(error), _mend_of(error, settings))
+        return Finding(FAIL, one_line(error), _fix_for(error, settings))
     finally:
         prober.close()
     where = masked(settings.database_url)
@@ -65,7 +65,7 @@ def firebase(deployment: Deployment) -> Finding:
     return Finding(OK, f"{where}: written, read and deleted in {1000 * took:.0f} ms")
 
 
-def _mend_of(error: ProfitBridgeError, settings: Settings) -> str:
+def _fix_for(error: ProfitBridgeError, settings: Settings) -> str:
     variable = "FIREBASE_DATABASE_URL"
     if settings.firebase_database_emulator_host:
         variable = "FIREBASE_DATABASE_EMULATOR_HOST"

@@ -12,7 +12,7 @@ from app.operations.doctor.findings import FAIL, OK, SKIPPED, WARN, Deployment, 
 
 _MEGABYTE = 1024 * 1024
 _FULL, _FILLING = 32 * _MEGABYTE, 512 * _MEGABYTE
-LEDGER_MEND = (
+LEDGER_FIX = (
     f"end the bridge, move {FILE_NAME}* away and start it: it begins anew from the daily files"
 )
 _LOOK_THROUGH = 3.0
@@ -25,13 +25,13 @@ def folder(deployment: Deployment) -> Finding:
     base = deployment.settings.profit_base_path.absolute()
     there = next(path for path in (base, *base.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        mend = "give its user the right to write there, or correct PROFIT_BASE_PATH"
-        return Finding(FAIL, f"{there} cannot be written", mend)
+        fix = "give its user the right to write there, or correct PROFIT_BASE_PATH"
+        return Finding(FAIL, f"{there} cannot be written", fix)
     free = shutil.disk_usage(there).free
     found = f"{base}, {free // _MEGABYTE} MB free"
     if free < _FILLING:
-        mend = "free some of that disk: the bridge counts nothing that it cannot write"
-        return Finding(FAIL if free < _FULL else WARN, found, mend)
+        fix = "free some of that disk: the bridge counts nothing that it cannot write"
+        return Finding(FAIL if free < _FULL else WARN, found, fix)
     return Finding(OK, found)
 
 
@@ -39,15 +39,15 @@ def ledger(deployment: Deployment) -> Finding:
     """Whether the ledger is whole."""
     base = deployment.settings.profit_base_path
     if not (base / FILE_NAME).exists():
-        mend = "only the bridge needs it: run doctor where it runs, or correct PROFIT_BASE_PATH"
-        return Finding(SKIPPED, f"there is none in {base}", mend)
+        fix = "only the bridge needs it: run doctor where it runs, or correct PROFIT_BASE_PATH"
+        return Finding(SKIPPED, f"there is none in {base}", fix)
     reader = LedgerReader(base)
     try:
         damage = reader.damage(_LOOK_THROUGH)
         if damage is None:
             return Finding(OK, "whole, as far as could be looked through in a few seconds")
         if damage:
-            return Finding(FAIL, damage, LEDGER_MEND)
+            return Finding(FAIL, damage, LEDGER_FIX)
         with reader.at_one_moment():
             return Finding(OK, f"whole, {reader.last_id()} reports so far")
     finally:
@@ -82,7 +82,7 @@ def _compared(deployment: Deployment, places: set[str], *, in_firebase: bool) ->
     differing = [one for one in findings.differing if one.place in places]
     if differing:
         notes = "".join(f"; {note}" for note in findings.notes)
-        return Finding(FAIL, _said(differing) + notes, "mend it: python -m app audit --fix")
+        return Finding(FAIL, _said(differing) + notes, "fix it: python -m app audit --fix")
     if not findings.reports:
         return Finding(OK, "no reports today yet")
     return Finding(

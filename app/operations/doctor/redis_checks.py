@@ -6,7 +6,7 @@ from typing import Any
 import redis
 
 from app.domain.decoding import AHEAD_LIMIT
-from app.messaging.client import mend_of
+from app.messaging.client import fix_for
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 from app.settings import masked
 
@@ -64,12 +64,12 @@ def persistence(deployment: Deployment) -> Finding:
         if info.get(name, "ok") != "ok"
     ]
     if failed:
-        mend = "see to the disk of Redis (its log says why): it may refuse what it is given"
-        return Finding(FAIL, f"{', '.join(failed)}: error", mend)
+        fix = "see to the disk of Redis (its log says why): it may refuse what it is given"
+        return Finding(FAIL, f"{', '.join(failed)}: error", fix)
     if not info["aof_enabled"]:
         # A warning: it costs reports only if Redis ends while no bridge listens.
-        mend = "set appendonly yes: a restart of Redis would lose reports that were not counted yet"
-        return Finding(WARN, "appendonly is off", mend)
+        fix = "set appendonly yes: a restart of Redis would lose reports that were not counted yet"
+        return Finding(WARN, "appendonly is off", fix)
     return Finding(OK, "appendonly, last write ok")
 
 
@@ -81,12 +81,12 @@ def clock(deployment: Deployment) -> Finding:
     halfway = before + (time.monotonic() - began) / 2
     ahead = halfway - (seconds + micros / 1e6)
     found = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} that of Redis"
-    mend = "have both machines set their clocks by NTP: "
+    fix = "have both machines set their clocks by NTP: "
     if abs(ahead) > AHEAD_LIMIT.total_seconds():
         # The bots' clocks are as much as ahead of the bridge's.
-        return Finding(FAIL, found, f"{mend}reports {AHEAD_LIMIT} ahead of the bridge are refused")
+        return Finding(FAIL, found, f"{fix}reports {AHEAD_LIMIT} ahead of the bridge are refused")
     if abs(ahead) > _CLOCK_WARNING:
-        return Finding(WARN, found, f"{mend}around midnight a report counts for its own UTC day")
+        return Finding(WARN, found, f"{fix}around midnight a report counts for its own UTC day")
     return Finding(OK, f"within {_CLOCK_WARNING:.0f} s of that of Redis")
 
 
@@ -95,7 +95,7 @@ def _reachable(client: redis.Redis, url: str, variable: str) -> Finding:
     try:
         client.ping()
     except redis.RedisError as error:
-        return Finding(FAIL, f"{masked(url)}: {error}", mend_of(error, variable))
+        return Finding(FAIL, f"{masked(url)}: {error}", fix_for(error, variable))
     took = time.monotonic() - began
     info: Any = client.info("server")
     server = f"{info.get('server_name', 'redis')} {_version(info)}"
@@ -110,6 +110,6 @@ def _eviction(client: redis.Redis) -> Finding:
     info: Any = client.info("memory")
     policy = info["maxmemory_policy"]
     if policy != "noeviction":
-        mend = "set maxmemory-policy noeviction: any other drops tasks and reports without a word"
-        return Finding(FAIL, f"maxmemory-policy is {policy}", mend)
+        fix = "set maxmemory-policy noeviction: any other drops tasks and reports without a word"
+        return Finding(FAIL, f"maxmemory-policy is {policy}", fix)
     return Finding(OK, policy)

@@ -43,8 +43,8 @@ def worker(deployment: Deployment) -> Finding:
     right = [name for name, queues in names.items() if ours in queues]
     if not right:
         others = "; ".join(f"{name} takes from {', '.join(q)}" for name, q in names.items())
-        mend = f"start one without --queues: celery -A tasks worker takes from {ours}"
-        return Finding(FAIL, others, mend)
+        fix = f"start one without --queues: celery -A tasks worker takes from {ours}"
+        return Finding(FAIL, others, fix)
     known = app.control.inspect(right, timeout=_BUSY_ANSWER_WITHIN).registered() or {}
     for name in right:
         missing = TASKS - {task.partition(" ")[0] for task in known.get(name, ())}

@@ -7,13 +7,13 @@ from rich.live import Live
 from rich.text import Text
 
 from app.channels import AGGREGATE
-from app.firebase.stream import News
+from app.firebase.stream import StreamUpdate
 from app.operations.watch.keys import Keys
 from app.operations.watch.table import FOR_WATCHING, drawn, duration
 from app.operations.watch.tickers import Row, arranged
 from app.operations.watch.view import HELP, View
 from app.operations.watch.watcher import Watcher
-from app.shutdown import StopSignals
+from app.shutdown import ShutdownSignals
 
 _REDRAW = 0.25
 _AROUND = 10
@@ -21,12 +21,17 @@ _AROUND = 10
 
 
 def show(
-    watcher: Watcher, view: View, stale: float, place: str, console: Console, signals: StopSignals
+    watcher: Watcher,
+    view: View,
+    stale: float,
+    place: str,
+    console: Console,
+    signals: ShutdownSignals,
 ) -> None:
     """Show the tickers until `q` is pressed.
 
     Raises:
-        StopAsked: a signal came.
+        ShutdownRequested: a signal came.
     """
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while not view.is_over:
@@ -42,7 +47,7 @@ def show(
                 view = view.after(key)
 
 
-def headline(news: News, rows: list[Row], now: datetime) -> Text:
+def headline(news: StreamUpdate, rows: list[Row], now: datetime) -> Text:
     """Whether what is shown is what there is: the answer to "is this frozen?"."""
     clock = f"{now:%H:%M:%S} UTC"
     if news.silence is None and not news.problem:

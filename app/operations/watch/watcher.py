@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime
 
 from app.firebase.events import Event
-from app.firebase.stream import News, Stream
+from app.firebase.stream import Stream, StreamUpdate
 from app.operations.watch.tickers import Row, Watched
 from app.settings import Settings
 
@@ -31,7 +31,7 @@ class Watcher:
         """When watching began; None while nothing has come."""
         return self._watched.since
 
-    def news(self) -> News:
+    def news(self) -> StreamUpdate:
         """Whether that is what there is in Firebase."""
         return self._stream.news()
 
