@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 from app.cli.output import print_error
 from app.cli.parser import parse
 from app.errors import ProfitBridgeError, StopProgram
-from app.monitoring.logs import configure
+from app.monitoring import configure
 from app.settings import Settings, process_settings
 
 if TYPE_CHECKING:
-    from app.delivery.dispatcher import Dispatcher
+    from app.delivery import Dispatcher
 
 
 class _Service(Protocol):
@@ -26,14 +26,10 @@ class _Service(Protocol):
 
 def _bridge(settings: Settings) -> int:
     """Take in reports, keep the daily JSON, republish, and hand over to the workers."""
-    from app.accounting.daily_file import DailyFiles
-    from app.accounting.ledger import Ledger
-    from app.bridge.performance_publisher import PerformancePublisher
-    from app.bridge.service import Bridge
+    from app.accounting import DailyFiles, Ledger
+    from app.bridge import Bridge, PerformancePublisher
     from app.channels import PROFIT_REPORT, TICKER_UPDATES
-    from app.messaging.client import connect
-    from app.messaging.journal import Journal
-    from app.messaging.subscription import Subscription
+    from app.messaging import Journal, Subscription, connect
 
     # What is there by now stays; what comes is freed without help. Looking for cycles in it after
     # every 700 objects would cost a quarter of the time of a report.
@@ -54,7 +50,7 @@ def _bridge(settings: Settings) -> int:
 
 def _subscriber(settings: Settings) -> int:
     """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
-    from app.bridge.subscriber_service import SubscriberService, service_subscription
+    from app.bridge import SubscriberService, service_subscription
 
     return _serve(
         SubscriberService(settings, service_subscription(settings), _dispatcher(settings))
@@ -62,8 +58,7 @@ def _subscriber(settings: Settings) -> int:
 
 
 def _dispatcher(settings: Settings) -> "Dispatcher":
-    from app.delivery.dispatcher import Dispatcher
-    from app.delivery.register import LatestValueRegister
+    from app.delivery import Dispatcher, LatestValueRegister
     from tasks.queue import CeleryQueue
 
     register = LatestValueRegister(settings.redis_url)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from app.domain.decoding import ReportKind, stored_symbol
+from app.domain import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
 from app.secret_files import SUFFIX, with_secret_files
 from app.urls import checked as _redis_url

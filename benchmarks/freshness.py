@@ -18,7 +18,7 @@ from datetime import datetime
 
 from app.channels import AGGREGATE
 from app.dev.processes import wait_until
-from app.domain.decoding import to_text
+from app.domain import to_text
 from benchmarks.load import Sender, published
 from benchmarks.results import Goal, Spread, conclude, options, table
 from benchmarks.seen import Observer, Seen

@@ -13,7 +13,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from app.channels import JOURNAL, PROFIT_REPORT
-from app.domain.decoding import DAY, day_of, to_text
+from app.domain import DAY, day_of, to_text
 
 MARKER = "MARKER"
 """The symbol of the last report, so that its message says that all is done."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.dev.processes import Process
-from app.firebase.client import unescape_key
+from app.firebase import unescape_key
 from benchmarks.stage import Firebase, Stage
 from benchmarks.ways.observer import NOTE
 

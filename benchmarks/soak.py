@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.accounting.schema import FILE_NAME
+from app.accounting import FILE_NAME
 from benchmarks.load import Load, Sender, build, chunks_of, paced, published
 from benchmarks.results import Goal, conclude, options, table
 from benchmarks.stage import ROOT, Ours, Stage, staged, wait_for

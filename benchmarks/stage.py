@@ -13,7 +13,7 @@ from typing import Any
 import redis
 import requests
 
-from app.accounting.daily_file import path_of
+from app.accounting import path_of
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import RedisServer, start_redis
 

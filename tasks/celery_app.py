@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from app.errors import StopProgram
-from app.firebase.client import credential_of
+from app.firebase import credential_of
 from app.settings import process_settings
 from tasks import transport
 from tasks.logs import format_logs

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_init
 
-from app.monitoring.logs import JsonFormatter, configure
+from app.monitoring import JsonFormatter, configure
 from app.settings import Settings, process_settings
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from app.delivery.register import Candidate
-from app.domain.decoding import PERFORMANCE
+from app.delivery import Candidate
+from app.domain import PERFORMANCE
 from app.errors import RetryLater
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 from app.settings import Settings, masked
 from tasks.celery_app import app
 from tasks.store import store_in_bulk, store_performance, store_ticker_data

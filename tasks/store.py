@@ -10,9 +10,16 @@ from typing import Any
 
 from celery import Task
 
-from app.delivery.register import ANY, HIGHEST, Candidate, LatestValueRegister
-from app.delivery.store import Stored, Unfinished, store_newest
-from app.domain.decoding import (
+from app.delivery import (
+    ANY,
+    HIGHEST,
+    Candidate,
+    LatestValueRegister,
+    Stored,
+    Unfinished,
+    store_newest,
+)
+from app.domain import (
     PERFORMANCE,
     Update,
     performance_value,
@@ -20,8 +27,8 @@ from app.domain.decoding import (
     to_microseconds,
 )
 from app.errors import GiveUp, RejectMessage, RetryLater
-from app.firebase.client import firebase_of_this_process, node_path
-from app.monitoring.freshness import FreshnessRecord, MeasuredFirebase
+from app.firebase import firebase_of_this_process, node_path
+from app.monitoring import FreshnessRecord, MeasuredFirebase
 from app.settings import process_settings
 from tasks.celery_app import app
 

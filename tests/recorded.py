@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.accounting.daily_file import DailyFiles
-from app.accounting.ledger import Ledger
-from app.domain.decoding import DAY, ProfitReport, ReportKind
-from app.domain.totals import Figures
+from app.accounting import DailyFiles, Ledger
+from app.domain import DAY, Figures, ProfitReport, ReportKind
 
 
 def made(symbol: str, at: int, total: int, sender: str = "scale_t") -> ProfitReport:

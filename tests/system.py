@@ -17,11 +17,11 @@ import redis
 import requests
 
 from app.__main__ import main
-from app.accounting.daily_file import path_of
+from app.accounting import path_of
 from app.dev.processes import Process, end_all, free_port
 from app.dev.processes import wait_until as wait
 from app.dev.redis_server import RedisServer, start_redis
-from app.domain.decoding import DAY, day_of
+from app.domain import DAY, day_of
 from app.settings import process_settings
 
 PATIENCE = 30.0

@@ -12,11 +12,18 @@ from app.accounting.daily_file import path_of, read_figures, set_aside
 from app.accounting.ledger import Ledger, Outcome
 from app.accounting.schema import Rejected
 from app.channels import AGGREGATE
-from app.domain.decoding import BEHIND_LIMIT, ProfitReport, ReportKind, day_of, to_text
-from app.domain.rendering import RenderedBatch
-from app.domain.totals import ZERO, Change, Totals
+from app.domain import (
+    BEHIND_LIMIT,
+    ZERO,
+    Change,
+    ProfitReport,
+    RenderedBatch,
+    ReportKind,
+    Totals,
+    day_of,
+    to_text,
+)
 from app.errors import SEE_DOCTOR, RejectMessage, RetryLater, StopProgram, WrongSetting
-from app.monitoring.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +40,21 @@ class Batch:
     """Journaled before the ledger was begun: what is accepted may be in adopted files already."""
 
 
+@dataclass
+class Counted:
+    """What became of a batch."""
+
+    rendered: RenderedBatch
+    """What it changes."""
+    outcomes: dict[str, int]
+    """How many reports were counted, repeated and in conflict."""
+    late: int
+    """How many of those counted are of an earlier day than today."""
+    reasons: list[str]
+    """Why messages were not counted."""
+    commit_seconds: float
+
+
 class Bookkeeper:
     """Keeps ledger and totals together, and takes in the daily files that were there before.
 
@@ -41,7 +63,6 @@ class Bookkeeper:
         base: PROFIT_BASE_PATH, where daily files may already be.
         kind: what a report of a new day means.
         clock: the time in microseconds since 1970 UTC.
-        metrics: told of every batch.
         decimals: places of the amounts that are shown.
     """
 
@@ -51,14 +72,12 @@ class Bookkeeper:
         base: Path,
         kind: ReportKind,
         clock: Callable[[], int],
-        metrics: Metrics | None = None,
         decimals: int = 2,
     ) -> None:
         self._ledger = ledger
         self._base = base
         self._kind = kind
         self._clock = clock
-        self._metrics = metrics or Metrics()
         self._decimals = decimals
         self._today = day_of(clock())
         self.totals = Totals()
@@ -117,7 +136,7 @@ class Bookkeeper:
             self._open_days_of(reports)
         return self._apply(reports, rendered)
 
-    def count(self, batch: Batch) -> RenderedBatch:
+    def count(self, batch: Batch) -> Counted:
         """Record a batch, and count what is new in it; what that changes.
 
         Where that opens a day of which something is known, that comes first, not to be published.
@@ -151,7 +170,6 @@ class Bookkeeper:
         if reasons:
             # One line for a batch: a bot gone wild must not slow the loop by logging.
             log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
-            self._metrics.rejected(reasons)
         conflicts = len(reasons) - len(batch.rejected)
         tally = {
             "counted": len(counted),
@@ -163,12 +181,12 @@ class Bookkeeper:
         late = (
             sum(day_of(report.timestamp_us) < self._today for report in counted) if is_late else 0
         )
-        self._metrics.batch_counted(took, tally, late)
         if imported:
             known_already = outcomes[:imported].count(Outcome.COUNTED)
             log.info("in_imported_file_already reports=%d", known_already)
             counted = counted[known_already:]
-        return self._apply(counted, RenderedBatch(self._decimals))
+        rendered = self._apply(counted, RenderedBatch(self._decimals))
+        return Counted(rendered, tally, late, reasons, took)
 
     def _imported_first(
         self, reports: list[tuple[ProfitReport, bytes]]

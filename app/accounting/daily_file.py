@@ -12,10 +12,15 @@ from typing import Any
 import msgspec
 
 from app.channels import AGGREGATE
-from app.domain.amounts import from_shown
-from app.domain.decoding import FIELDS, date_of, reported_symbol, to_microseconds
-from app.domain.rendering import Record
-from app.domain.totals import Figures
+from app.domain import (
+    FIELDS,
+    Figures,
+    Record,
+    date_of,
+    from_shown,
+    reported_symbol,
+    to_microseconds,
+)
 from app.errors import RejectMessage
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,7 @@ from app.accounting.schema import (
     summed,
 )
 from app.channels import AGGREGATE
-from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
-from app.domain.totals import ZERO, DayTotals, Figures
+from app.domain import DAY, ZERO, DayTotals, Figures, ProfitReport, ReportKind, day_of
 from app.errors import SEE_DOCTOR, StopProgram, WrongSetting
 
 REJECTED_KEPT = 1_000

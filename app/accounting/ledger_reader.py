@@ -19,8 +19,7 @@ from app.accounting.schema import (
     summed,
 )
 from app.channels import AGGREGATE
-from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
-from app.domain.totals import Figures
+from app.domain import DAY, Figures, ProfitReport, ReportKind, day_of
 from app.errors import SEE_DOCTOR, StopProgram
 
 _PAGE = 1_000

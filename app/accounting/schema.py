@@ -3,9 +3,7 @@
 import sqlite3
 from typing import NamedTuple
 
-from app.domain.amounts import MILLIONTHS
-from app.domain.decoding import DAY
-from app.domain.totals import Figures
+from app.domain import DAY, MILLIONTHS, Figures
 
 FILE_NAME = "ledger.sqlite3"
 LOCK_NAME = FILE_NAME + ".lock"

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from app.channels import SENDER, TICKER_PERFORMANCE
-from app.domain.cache import Cache
-from app.domain.rendering import Record
-from app.messaging.bulk_connection import BulkConnection
+from app.domain import Cache, Record
+from app.messaging import BulkConnection
 
 
 class PerformancePublisher:

@@ -11,22 +11,15 @@ from collections.abc import Callable
 
 import redis
 
-from app.accounting.bookkeeper import Batch, Bookkeeper
-from app.accounting.daily_file import DailyFiles
-from app.accounting.ledger import Ledger
-from app.accounting.schema import Rejected
+from app.accounting import Batch, Bookkeeper, DailyFiles, Ledger, Rejected
 from app.bridge.performance_publisher import PerformancePublisher
 from app.bridge.ticker_updates import new_values
 from app.channels import PROFIT_REPORT
-from app.delivery.dispatcher import Dispatcher
-from app.domain.decoding import LARGEST_MESSAGE, read_report, to_text
-from app.domain.rendering import Record, RenderedBatch
+from app.delivery import Dispatcher
+from app.domain import LARGEST_MESSAGE, Record, RenderedBatch, read_report, to_text
 from app.errors import RejectMessage, RetryLater, StopProgram
-from app.messaging.journal import NEWEST, START, Journal
-from app.messaging.subscription import Subscription
-from app.monitoring.health import Health
-from app.monitoring.http_server import StatusServer
-from app.monitoring.metrics import Metrics
+from app.messaging import NEWEST, START, Journal, Subscription
+from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -94,14 +87,14 @@ class Bridge:
         self._performance_publisher = performance_publisher
         self._dispatcher = dispatcher
         self._clock = clock
-        metrics = self._metrics = Metrics()
+        self._metrics = Metrics()
         folder = settings.profit_base_path
         self._bookkeeper = Bookkeeper(
-            ledger, folder, settings.profit_report_kind, clock, metrics, settings.profit_decimals
+            ledger, folder, settings.profit_report_kind, clock, settings.profit_decimals
         )
         self._health = Health(subscription, dispatcher, folder)
         self._status = StatusServer(
-            settings, self._health, metrics, lambda: ledger.journal_position
+            settings, self._health, self._metrics, lambda: ledger.journal_position
         )
         # A plain flag: an Event that is set by a signal handler may wait for its own lock.
         self._stopping = False
@@ -257,7 +250,7 @@ class Bridge:
             return
         while True:
             try:
-                rendered = self._bookkeeper.count(batch)
+                counted = self._bookkeeper.count(batch)
                 self._health.heartbeat()
                 break
             except RetryLater as error:
@@ -267,7 +260,9 @@ class Bridge:
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
-        self._tell(rendered)
+        self._metrics.batch_counted(counted.commit_seconds, counted.outcomes, counted.late)
+        self._metrics.rejected(counted.reasons)
+        self._tell(counted.rendered)
 
     def _tell(self, rendered: RenderedBatch) -> None:
         """Show what changed in the daily files, publish it, and hand it over."""

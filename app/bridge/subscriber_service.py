@@ -10,11 +10,9 @@ from app.channels import (
     performance_channel,
     updates_channel,
 )
-from app.delivery.dispatcher import Dispatcher
-from app.messaging.subscription import Subscription
-from app.monitoring.health import Health
-from app.monitoring.http_server import StatusServer
-from app.monitoring.metrics import Metrics
+from app.delivery import Dispatcher
+from app.messaging import Subscription
+from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 
 from app.channels import TICKER_PERFORMANCE, TICKER_UPDATES
-from app.delivery.conflating_queue import Slot
-from app.domain.decoding import read_performance, read_update
+from app.delivery import Slot
+from app.domain import read_performance, read_update
 from app.errors import RejectMessage
-from app.messaging.subscription import Received
+from app.messaging import Received
 
 _UPDATES, _PERFORMANCE = TICKER_UPDATES.encode(), TICKER_PERFORMANCE.encode()
 

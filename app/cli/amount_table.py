@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from app.domain.amounts import MILLIONTHS
-from app.domain.decoding import FIELDS
-from app.domain.totals import Figures
+from app.domain import FIELDS, MILLIONTHS, Figures
 
 _WIDTH = 14
 _DECIMALS = 6

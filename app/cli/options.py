@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import Any
 
-from app.domain.decoding import EPOCH
+from app.domain import EPOCH
 
 
 def add_json(parser: argparse.ArgumentParser, **options: Any) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from app.domain.amounts import MILLIONTHS
-from app.domain.decoding import FIELDS, ProfitReport, to_text
+from app.domain import FIELDS, MILLIONTHS, ProfitReport, to_text
 
 
 def moved(reports: Iterable[ProfitReport], start: int, speed: float) -> Iterator[ProfitReport]:

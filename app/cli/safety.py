@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import redis
 
 from app.errors import WrongUse
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 from app.settings import Settings, masked
 
 _FLAG = "--not-a-real-account"

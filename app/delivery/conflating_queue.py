@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from itertools import islice
 
-from app.domain.decoding import PERFORMANCE
+from app.domain import PERFORMANCE
 
 Slot = tuple[str, str]
 """Symbol and key of a value."""

@@ -11,7 +11,7 @@ import msgspec
 
 from app.delivery.conflating_queue import ConflatingQueue, Slot
 from app.delivery.register import Candidate, LatestValueRegister
-from app.domain.decoding import PERFORMANCE, Update
+from app.domain import PERFORMANCE, Update
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from app.channels import FAILED_STORES
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 
 
 def read_failed(url: str) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ import msgspec
 
 from app.channels import FAILED_STORES, KEY_PREFIX, OPEN_SLOTS
 from app.delivery import lua_scripts as newest_scripts
-from app.domain.decoding import Update
-from app.messaging.client import connect, reaching
+from app.domain import Update
+from app.messaging import connect, reaching
 
 LEASE_SECONDS = 15.0
 """How long a write may be under way. A request to Firebase ends well before, or fails."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.delivery.register import Candidate, LatestValueRegister, ProposalStatus, Write
-from app.domain.decoding import Update
+from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, Outdated, RetryLater
 
 MAX_ROUNDS = 10

@@ -22,18 +22,16 @@ import redis
 from rich.console import Console
 from rich.live import Live
 
-from app.accounting.daily_file import path_of
+from app.accounting import path_of
 from app.channels import JOURNAL, PROFIT_REPORT
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import start_redis
 from app.dev.rtdb.rule_expressions import RuleError
 from app.dev.rtdb.rules import load_rules
-from app.domain.decoding import day_of
+from app.domain import day_of
 from app.errors import StopProgram, WrongUse
-from app.messaging.client import connect
-from app.operations.watch.table import changed_lines, drawn
-from app.operations.watch.tickers import Row
-from app.operations.watch.watcher import Watcher
+from app.messaging import connect
+from app.operations.watch import Row, Watcher, changed_lines, drawn
 from app.settings import EMULATOR_NAMESPACE, Settings, variables
 from app.shutdown import ShutdownRequested, ShutdownSignals
 

@@ -18,7 +18,7 @@ import requests
 from firebase_admin import credentials, db, exceptions
 from urllib3.exceptions import NewConnectionError
 
-from app.domain.decoding import PERFORMANCE, Update, to_microseconds, to_text
+from app.domain import PERFORMANCE, Update, to_microseconds, to_text
 from app.errors import (
     GiveUp,
     Misconfigured,

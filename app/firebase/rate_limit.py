@@ -10,7 +10,7 @@ import time
 
 from app.channels import KEY_PREFIX
 from app.errors import RetryLater
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 from app.settings import Settings
 
 LONGEST_WAIT = 2.0

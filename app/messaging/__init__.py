@@ -1,1 +1,23 @@
 """Redis: connections, the subscription, the journal."""
+
+from app.messaging.bulk_connection import BulkConnection
+from app.messaging.client import SOCKET_TIMEOUT, bare_connection, connect, fix_for, reaching
+from app.messaging.journal import NEWEST, START, Journal, JournalEntry, append, journal_name
+from app.messaging.subscription import Received, Subscription
+
+__all__ = [
+    "NEWEST",
+    "SOCKET_TIMEOUT",
+    "START",
+    "BulkConnection",
+    "Journal",
+    "JournalEntry",
+    "Received",
+    "Subscription",
+    "append",
+    "bare_connection",
+    "connect",
+    "fix_for",
+    "journal_name",
+    "reaching",
+]

@@ -1,1 +1,25 @@
 """What is seen of a running service from outside: metrics, health, logs."""
+
+from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
+from app.monitoring.health import Health
+from app.monitoring.http_server import StatusServer
+from app.monitoring.logs import JsonFormatter, configure, formatter
+from app.monitoring.metrics import FRESHNESS, METRICS, REASONS, Metrics, as_markdown, reason_class
+
+__all__ = [
+    "FRESHNESS",
+    "FRESHNESS_KEY",
+    "METRICS",
+    "REASONS",
+    "FreshnessRecord",
+    "Health",
+    "JsonFormatter",
+    "MeasuredFirebase",
+    "Metrics",
+    "StatusServer",
+    "as_markdown",
+    "configure",
+    "cumulative",
+    "formatter",
+    "reason_class",
+]

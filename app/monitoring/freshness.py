@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.channels import KEY_PREFIX
-from app.delivery.register import SLOT_KEPT_SECONDS
-from app.delivery.store import Firebase
-from app.domain.decoding import PERFORMANCE, Update, time_in
+from app.delivery import SLOT_KEPT_SECONDS, Firebase
+from app.domain import PERFORMANCE, Update, time_in
 from app.errors import RetryLater
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 from app.monitoring.metrics import FRESHNESS
 
 log = logging.getLogger(__name__)

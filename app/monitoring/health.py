@@ -4,9 +4,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.accounting.schema import FILE_NAME
-from app.delivery.dispatcher import Dispatcher
-from app.messaging.subscription import Subscription
+from app.accounting import FILE_NAME
+from app.delivery import Dispatcher
+from app.messaging import Subscription
 from app.monitoring.metrics import (
     LEDGER_SIZE,
     READY,

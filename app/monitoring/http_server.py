@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from app.channels import FAILED_STORES as FAILED_STORES_KEY
 from app.channels import JOURNAL, OPEN_SLOTS
 from app.errors import RetryLater
-from app.messaging.client import connect, reaching
+from app.messaging import connect, reaching
 from app.monitoring.freshness import FRESHNESS_KEY, cumulative
 from app.monitoring.health import Health
 from app.monitoring.metrics import (

@@ -4,10 +4,9 @@ import time
 from typing import Any
 
 from app.channels import performance_channel
-from app.domain.decoding import ProfitReport, read_performance, time_in
-from app.firebase.events import Event, applied, children
-from app.firebase.stream import Stream
-from app.messaging.client import connect, reaching
+from app.domain import ProfitReport, read_performance, time_in
+from app.firebase import Event, Stream, applied, children
+from app.messaging import connect, reaching
 from app.settings import Settings
 
 _READY_WITHIN = 5.0

@@ -13,8 +13,7 @@ from urllib.parse import quote
 import redis
 
 from app.channels import PROFIT_REPORT
-from app.messaging.client import connect
-from app.messaging.journal import journal_name
+from app.messaging import connect, journal_name
 from app.publisher.sender import Published, Sender
 from app.publisher.spool import Spool
 from app.settings import process_settings

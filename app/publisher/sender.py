@@ -12,8 +12,7 @@ import redis
 
 from app.channels import PROFIT_REPORT
 from app.errors import RetryLater
-from app.messaging.client import SOCKET_TIMEOUT, bare_connection
-from app.messaging.journal import append
+from app.messaging import SOCKET_TIMEOUT, append, bare_connection
 from app.publisher.spool import Spool
 from app.settings import masked
 

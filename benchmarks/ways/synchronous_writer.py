@@ -5,7 +5,7 @@ In its favour: nothing is checked or kept, and there is no queue.
 
 import redis
 
-from app.firebase.client import FirebaseClient
+from app.firebase import FirebaseClient
 from app.settings import process_settings
 from benchmarks.ways.listener import Figures, changes
 

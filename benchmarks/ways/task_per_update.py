@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from celery import Celery
 
-from app.firebase.client import FirebaseClient
+from app.firebase import FirebaseClient
 from app.settings import process_settings
 from benchmarks.ways.listener import Figures, changes
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.accounting.daily_file import path_of
-from app.accounting.ledger import Ledger
+from app.accounting import Ledger, path_of
 from app.dev.processes import Process, free_port
-from app.domain.decoding import DAY, ProfitReport
+from app.domain import DAY, ProfitReport
 from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
 
 PATIENT = ("--within", str(PATIENCE / 2))

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import _SERVICES, main
-from app.accounting.ledger import Ledger
-from app.accounting.schema import FILE_NAME
+from app.accounting import FILE_NAME, Ledger
 from app.cli.commands import COMMANDS, Command
 from app.dev.processes import free_port
-from app.domain.decoding import ProfitReport, day_of, to_text
+from app.domain import ProfitReport, day_of, to_text
 from tests.system import PATIENCE, ROOT, System, run, run_here, wait_until
 
 CELERY_WORDS = ("celery", "-A", "tasks")

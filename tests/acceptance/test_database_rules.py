@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from app.channels import AGGREGATE
-from app.delivery.failed_stores import read_failed
+from app.delivery import read_failed
 from tests.faults.load import steps_back
 from tests.system import ROOT, System, envelope, report, wait_until
 

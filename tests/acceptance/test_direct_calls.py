@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.delivery.register import LatestValueRegister
+from app.delivery import LatestValueRegister
 from app.dev.processes import free_port
-from app.domain.decoding import PERFORMANCE, Update
+from app.domain import PERFORMANCE, Update
 from tests.system import System, report
 
 

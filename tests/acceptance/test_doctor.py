@@ -13,24 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from app.accounting.daily_file import path_of
-from app.accounting.schema import FILE_NAME
+from app.accounting import FILE_NAME, path_of
 from app.dev.processes import free_port
 from app.dev.redis_server import RedisServer, start_redis
-from app.messaging.client import connect
-from app.operations.doctor.checks import checks_of
-from app.operations.doctor.findings import (
+from app.messaging import connect
+from app.operations.doctor import (
     FAIL,
     OK,
     SKIPPED,
+    TASKS,
     WARN,
     Check,
     Deployment,
     Finding,
+    checks_of,
+    clock,
     examine,
 )
-from app.operations.doctor.redis_checks import clock
-from app.operations.doctor.worker_checks import TASKS
 from app.publisher import RedisPublisher
 from app.settings import load_settings
 from tasks import app as celery

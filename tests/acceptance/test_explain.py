@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.accounting.daily_file import path_of
-from app.domain.decoding import date_of
-from app.domain.totals import Figures
+from app.accounting import path_of
+from app.domain import Figures, date_of
 from tests.recorded import hour, made, record
 from tests.system import System, run_here, today, wait_until
 

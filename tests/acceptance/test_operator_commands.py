@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.accounting.ledger_reader import delete_rejected, read_rejected
+from app.accounting import delete_rejected, read_rejected
 from app.dev.processes import free_port
 from tests.system import PATIENCE, System, envelope, now_text, report, wait_until
 

@@ -5,7 +5,7 @@ import signal
 from datetime import timedelta
 from typing import Any
 
-from app.accounting.daily_file import path_of
+from app.accounting import path_of
 from tests.system import PATIENCE, System, envelope, midnight, now_text, report, today, wait_until
 
 FIELDS = ("total", "unrealized", "realized", "converted", "timestamp")

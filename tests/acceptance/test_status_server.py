@@ -16,7 +16,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.dev.processes import Process, free_port
-from app.monitoring.metrics import METRICS
+from app.monitoring import METRICS
 from tests.system import (
     PATIENCE,
     System,

@@ -11,7 +11,7 @@ import requests
 
 from app.dev.processes import free_port
 from app.errors import StopProgram
-from app.messaging.subscription import Subscription
+from app.messaging import Subscription
 from app.publisher import RedisPublisher
 from tests.system import System, report, wait_until
 from tests.tls import HOST, Authority, TlsServer

@@ -12,7 +12,7 @@ import redis
 from app.channels import AGGREGATE, JOURNAL
 from app.dev.processes import free_port
 from app.dev.redis_server import start_redis
-from app.domain.decoding import date_of
+from app.domain import date_of
 from tests.recorded import hour, made, record
 from tests.system import System, run, run_here, today, wait_until
 

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 
 from app.dev.processes import Process
-from app.firebase.rate_limit import BURST_SECONDS
+from app.firebase import BURST_SECONDS
 from tests.system import System, envelope, now_text, report, wait_until
 
 PERFORMANCE = {

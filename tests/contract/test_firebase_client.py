@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.decoding import Update
+from app.domain import Update
 from app.errors import GiveUp, Misconfigured, RetryLater
-from app.firebase.client import (
+from app.firebase import (
     FirebaseClient,
     escape_key,
     firebase_of_this_process,

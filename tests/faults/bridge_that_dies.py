@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from app.__main__ import main
-from app.accounting.daily_file import DailyFiles
-from app.accounting.ledger import Ledger
-from app.bridge.performance_publisher import PerformancePublisher
-from app.delivery.dispatcher import Dispatcher
-from app.messaging.subscription import Subscription
+from app.accounting import DailyFiles, Ledger
+from app.bridge import PerformancePublisher
+from app.delivery import Dispatcher
+from app.messaging import Subscription
 
 STEPS: dict[str, tuple[type, str]] = {
     "receive": (Subscription, "receive"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.accounting.schema import FILE_NAME
+from app.accounting import FILE_NAME
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, settle
 from tests.faults.test_redis import trade_on

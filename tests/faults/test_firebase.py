@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.delivery.dispatcher import MOST_WAITING
+from app.delivery import MOST_WAITING
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, added, rounded, settle, steps_back, totals_in_firebase
 from tests.faults.test_redis import trade_on

@@ -7,14 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.accounting.bookkeeper import Batch, Bookkeeper
-from app.accounting.daily_file import path_of
-from app.accounting.ledger import Ledger
-from app.accounting.ledger_reader import LedgerReader
-from app.domain.decoding import DAY, ProfitReport, to_text
-from app.domain.rendering import RenderedBatch
+from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of
+from app.domain import DAY, ProfitReport, RenderedBatch, to_text
 from app.errors import RetryLater, StopProgram, WrongSetting
-from app.operations.audit.rebuilt_day import LedgerDay
+from app.operations.audit import LedgerDay
 from app.settings import Settings
 
 TODAY = 20_000
@@ -130,7 +126,7 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
     ledger.mark_published()
     bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
     bookkeeper.open(lambda: "0-0")
-    news = bookkeeper.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")]))
+    news = bookkeeper.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")])).rendered
     assert [symbol for symbol, _ in news.by_day[TODAY]] == ["SOFI", "aggregate"]
     assert not news.newest
     ledger.close()
@@ -157,7 +153,7 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_nex
         disk.setattr(ledger, "record", Mock(side_effect=sqlite3.OperationalError("disk is full")))
         with pytest.raises(RetryLater):
             bookkeeper.count(batch)
-    told = bookkeeper.count(batch).by_day[TODAY]
+    told = bookkeeper.count(batch).rendered.by_day[TODAY]
     totals = {symbol: total_in(fields) for symbol, fields in told}
     assert totals == {"SOFI": 5, "HOOD": 1, "aggregate": 6}
     ledger.close()
@@ -185,7 +181,8 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
     assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
     assert reader.kept_from() == TODAY + 2
     reader.close()
-    (_, (_, account)) = bookkeeper.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")])).newest
+    counted = bookkeeper.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
+    (_, (_, account)) = counted.rendered.newest
     assert total_in(account) == 1
     ledger.close()
 
@@ -197,7 +194,7 @@ def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path:
     bookkeeper.open(lambda: "0-0")
 
     def rendered_of(one: ProfitReport) -> RenderedBatch:
-        news = bookkeeper.count(Batch("0-0", [(one, b"")]))
+        news = bookkeeper.count(Batch("0-0", [(one, b"")])).rendered
         ledger.mark_published()
         return news
 

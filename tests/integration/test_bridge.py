@@ -8,18 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from app.accounting.daily_file import DailyFiles, path_of, read_figures
-from app.accounting.ledger import Ledger
-from app.bridge.performance_publisher import PerformancePublisher
-from app.bridge.service import BATCH, PUBLISHED_AT_ONCE, Bridge
+from app.accounting import DailyFiles, Ledger, path_of, read_figures
+from app.bridge import BATCH, PUBLISHED_AT_ONCE, Bridge, PerformancePublisher
 from app.channels import JOURNAL, PROFIT_REPORT
-from app.delivery.dispatcher import Dispatcher
-from app.delivery.register import Candidate, LatestValueRegister
-from app.domain.amounts import MILLIONTHS
-from app.domain.decoding import ProfitReport, to_microseconds
-from app.messaging.client import connect
-from app.messaging.journal import NEWEST, START, Journal, JournalEntry
-from app.messaging.subscription import Subscription
+from app.delivery import Candidate, Dispatcher, LatestValueRegister
+from app.domain import MILLIONTHS, ProfitReport, to_microseconds
+from app.messaging import NEWEST, START, Journal, JournalEntry, Subscription, connect
 from app.settings import load_settings
 from tests.system import Listener, envelope, now_text, report, today
 

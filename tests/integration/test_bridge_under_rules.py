@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery.failed_stores import read_failed
-from app.delivery.register import Candidate, LatestValueRegister
-from app.delivery.store import store_newest
-from app.domain.decoding import Update
+from app.delivery import Candidate, LatestValueRegister, read_failed, store_newest
+from app.domain import Update
 from app.errors import Misconfigured, OutcomeUnknown, Outdated
-from app.firebase.client import FirebaseClient
+from app.firebase import FirebaseClient
 from app.settings import load_settings
 from tests.rules.cases import AT_ELEVEN, AT_TEN, ORDER, performance
 from tests.system import ROOT, Firebase, wait_until

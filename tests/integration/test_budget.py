@@ -8,7 +8,7 @@ import redis
 
 from app.channels import KEY_PREFIX
 from app.errors import RetryLater
-from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
+from app.firebase import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
 from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import pytest
 import redis
 
-from app.domain.decoding import Update, to_text
+from app.domain import Update, to_text
 from app.errors import RetryLater
-from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
-from app.monitoring.metrics import FRESHNESS
+from app.monitoring import FRESHNESS, FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
 
 
 class Takes:

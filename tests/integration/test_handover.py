@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery.dispatcher import BULK, FEW, MOST_WAITING, Dispatcher
-from app.delivery.register import LatestValueRegister
+from app.delivery import BULK, FEW, MOST_WAITING, Dispatcher, LatestValueRegister
 from app.settings import load_settings
 from tasks.celery_app import app
 from tasks.queue import CeleryQueue

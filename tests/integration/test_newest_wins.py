@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery.failed_stores import read_failed
-from app.delivery.register import LEASE_SECONDS, Candidate, LatestValueRegister, ProposalStatus
-from app.delivery.store import MAX_ROUNDS, Unfinished, store_newest
-from app.domain.decoding import Update
+from app.delivery import (
+    LEASE_SECONDS,
+    MAX_ROUNDS,
+    Candidate,
+    LatestValueRegister,
+    ProposalStatus,
+    Unfinished,
+    read_failed,
+    store_newest,
+)
+from app.domain import Update
 from app.errors import RetryLater
-from app.firebase.client import FirebaseClient
+from app.firebase import FirebaseClient
 from app.settings import Settings, load_settings
 from tests.system import Firebase
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import RetryLater
-from app.publisher.spool import Spool
+from app.publisher import Spool
 from tests.system import PATIENCE, ROOT
 
 APPENDING = """

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from app.dev.processes import wait_until
-from app.messaging.subscription import Subscription
+from app.messaging import Subscription
 
 PATIENCE = 5.0  # less than it takes until a server that says nothing is given up
 

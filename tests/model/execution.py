@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
-from app.delivery.dispatcher import BULK
-from app.delivery.register import Candidate, LatestValueRegister
-from app.delivery.store import Stored, Unfinished, store_newest
-from app.domain.decoding import Update
+from app.delivery import BULK, Candidate, LatestValueRegister, Stored, Unfinished, store_newest
+from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
 from tests.model.lua_redis import SCRIPTS
 

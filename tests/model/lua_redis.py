@@ -14,9 +14,9 @@ import redis
 from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from app.channels import OPEN_SLOTS
+from app.delivery import LEASE_SECONDS, LatestValueRegister
 from app.delivery import lua_scripts as newest_scripts
 from app.delivery import register as newest
-from app.delivery.register import LEASE_SECONDS, LatestValueRegister
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All that Redis holds, sorted, so that equal is the same. Every key has fields: a slot its own,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.delivery.register import ANY, LONGEST_WRITE_SECONDS
+from app.delivery import ANY, LONGEST_WRITE_SECONDS
 from tests.model.execution import Answers, Call, Ended, Executions, NoAnswer, Task, Value, Write
 from tests.model.lua_redis import AT_FIRST, NOW, OPEN, TICK, Held, Scripts
 

@@ -12,14 +12,20 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.accounting.bookkeeper import Batch, Bookkeeper
-from app.accounting.daily_file import path_of, read_figures
-from app.accounting.ledger import Ledger
-from app.accounting.ledger_reader import LedgerReader
+from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of, read_figures
 from app.channels import AGGREGATE
-from app.domain.decoding import DAY, FIELDS, ProfitReport, ReportKind, day_of, to_text
-from app.domain.totals import DayTotals, Figures, add_up
-from app.operations.audit.comparison import contradictions
+from app.domain import (
+    DAY,
+    FIELDS,
+    DayTotals,
+    Figures,
+    ProfitReport,
+    ReportKind,
+    add_up,
+    day_of,
+    to_text,
+)
+from app.operations.audit import contradictions
 
 TODAY = 20_000
 DAYS = (TODAY - 1, TODAY)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
-from app.domain.decoding import (
+from app.domain import (
     performance_value,
     read_performance,
     read_report,

@@ -7,11 +7,23 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.accounting.ledger import Ledger, Outcome
+from app.accounting import Ledger, Outcome
 from app.channels import AGGREGATE
-from app.domain.amounts import LARGEST, from_shown, shown, to_millionths
-from app.domain.decoding import DAY, ProfitReport, ReportKind, day_of
-from app.domain.totals import ZERO, DayTotals, Figures, Totals, add_up
+from app.domain import (
+    DAY,
+    LARGEST,
+    ZERO,
+    DayTotals,
+    Figures,
+    ProfitReport,
+    ReportKind,
+    Totals,
+    add_up,
+    day_of,
+    from_shown,
+    shown,
+    to_millionths,
+)
 
 TODAY = 20_000
 AMOUNTS = st.integers(-(10**15), 10**15)

@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 
 from app.channels import AGGREGATE
 from app.cli.replaying import data_of, moved
-from app.domain.amounts import LARGEST, MILLIONTHS
-from app.domain.decoding import DAY, ProfitReport, ReportKind, read_report
-from app.domain.totals import ZERO, DayTotals, Figures
-from app.operations.audit.breakdown import account, steps
-from app.operations.audit.tally import Tally, same_amounts
+from app.domain import (
+    DAY,
+    LARGEST,
+    MILLIONTHS,
+    ZERO,
+    DayTotals,
+    Figures,
+    ProfitReport,
+    ReportKind,
+    read_report,
+)
+from app.operations.audit import Tally, account, same_amounts, steps
 
 TODAY = 20_000
 KINDS = st.sampled_from(("increment", "snapshot"))

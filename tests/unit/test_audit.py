@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.decoding import ProfitReport, ReportKind
-from app.domain.totals import DayTotals, Figures
-from app.operations.audit.comparison import Difference, compare, contradictions, differences
+from app.domain import DayTotals, Figures, ProfitReport, ReportKind
+from app.operations.audit import Difference, compare, contradictions, differences
 
 AT = "2025-05-15T13:32:56.582434+00:00"
 

@@ -1,6 +1,6 @@
 """Of every slot the newest value is handed over, and none waits behind busy ones."""
 
-from app.delivery.conflating_queue import ConflatingQueue
+from app.delivery import ConflatingQueue
 
 LIMIT = 10
 MANY = 3 * LIMIT

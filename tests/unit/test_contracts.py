@@ -18,8 +18,7 @@ from app.channels import (
     TICKER_UPDATES,
     performance_channel,
 )
-from app.domain.amounts import LARGEST
-from app.domain.decoding import read_performance, read_report, read_update, to_microseconds
+from app.domain import LARGEST, read_performance, read_report, read_update, to_microseconds
 from app.domain.json_schemas import CONTRACTS, schema_of, text_of
 from tests.examples import Example, examples
 from tests.node import node_for

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.accounting.daily_file import DailyFiles, path_of, set_aside
+from app.accounting import DailyFiles, path_of, set_aside
 from app.dev.processes import wait_until
-from app.domain.totals import Figures
+from app.domain import Figures
 
 DAY = 20_000
 PATIENCE = 10.0

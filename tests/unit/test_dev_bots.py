@@ -17,8 +17,7 @@ from app.dev.bot import SENDER, Bot, Message, Ticker
 from app.dev.bots import FIRST_PRICES, make_bots, trade
 from app.dev.processes import Process, free_port, wait_until
 from app.dev.trading_day import moments, share_of_fills
-from app.domain.amounts import to_millionths
-from app.domain.decoding import read_report, read_update, to_microseconds
+from app.domain import read_report, read_update, to_microseconds, to_millionths
 from app.errors import RetryLater
 from tests.system import ROOT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.monitoring.logs import JsonFormatter, formatter
+from app.monitoring import JsonFormatter, formatter
 from app.settings import Settings
 from tests.system import ROOT
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.cache import Cache
+from app.domain import Cache
 
 
 def test_a_key_is_asked_for_once() -> None:

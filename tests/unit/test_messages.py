@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.decoding import (
+from app.domain import (
     LARGEST_MESSAGE,
     performance_value,
     read_performance,

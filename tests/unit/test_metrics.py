@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from app import __version__
-from app.monitoring.metrics import METRICS, REASONS, as_markdown, reason_class
+from app.monitoring import METRICS, REASONS, as_markdown, reason_class
 from tests.system import ROOT
 
 ALERTS = ROOT / "docs" / "alerts.yml"

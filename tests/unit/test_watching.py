@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.firebase.events import Event, applied, events_of
-from app.firebase.stream import StreamUpdate
-from app.operations.watch.screen import headline
-from app.operations.watch.table import FOR_TRYING, FOR_WATCHING, changed_lines, drawn
-from app.operations.watch.tickers import SORTS, Row, Watched, arranged, rows_of
-from app.operations.watch.view import View
+from app.firebase import Event, StreamUpdate, applied, events_of
+from app.operations.watch import (
+    FOR_TRYING,
+    FOR_WATCHING,
+    SORTS,
+    Row,
+    View,
+    Watched,
+    arranged,
+    changed_lines,
+    drawn,
+    headline,
+    rows_of,
+)
 
 NOW = datetime(2025, 5, 15, 13, 33, 0, tzinfo=UTC)
 AT = "2025-05-15T13:32:56.500000+00:00"

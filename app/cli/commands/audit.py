@@ -8,10 +8,8 @@ from typing import Any
 
 from app.cli.options import add_day, add_json
 from app.cli.output import print_json, print_lines, progress
-from app.domain.decoding import date_of, day_of
-from app.domain.totals import Figures
-from app.operations.audit.auditor import Auditor, Findings
-from app.operations.audit.comparison import LEDGER, Difference
+from app.domain import Figures, date_of, day_of
+from app.operations.audit import LEDGER, Auditor, Difference, Findings
 from app.settings import Settings
 
 PATIENCE = 6.0

@@ -52,8 +52,11 @@ def _findings() -> Iterator[dict[str, str]]:
         return
     yield {"name": "settings", "status": "ok", "found": "all can be used", "fix": ""}
     # A tenth of a second of imports, which a wrong setting need not wait for.
-    from app.operations.doctor.checks import checks_of  # noqa: PLC0415
-    from app.operations.doctor.findings import Deployment, examine  # noqa: PLC0415
+    from app.operations.doctor import (  # noqa: PLC0415
+        Deployment,
+        checks_of,
+        examine,
+    )
 
     deployment = Deployment(settings)
     looking = examine(checks_of(settings), deployment)

@@ -10,16 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.accounting.ledger_reader import Extent, LedgerReader
+from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE
 from app.cli import amount_table as exact
 from app.cli.options import add_day, add_json, whole
 from app.cli.output import print_lines
-from app.domain.decoding import FIELDS, ReportKind, date_of, day_of, stored_symbol, to_text
-from app.domain.totals import ZERO, Figures
+from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, stored_symbol, to_text
 from app.errors import RejectMessage, StopProgram, WrongUse
-from app.operations.audit.breakdown import Step, account, steps
-from app.operations.audit.daily_file_check import verdict
+from app.operations.audit import Step, account, steps, verdict
 from app.settings import Settings
 
 _EPILOG = """examples:

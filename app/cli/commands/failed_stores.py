@@ -8,10 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from app.cli.dead_letters import DeadLetters, act, add_actions, check
-from app.delivery.failed_stores import read_failed, remove_failed
-from app.delivery.register import Candidate, LatestValueRegister
-from app.delivery.store import store_newest
-from app.domain.decoding import (
+from app.delivery import Candidate, LatestValueRegister, read_failed, remove_failed, store_newest
+from app.domain import (
     PERFORMANCE,
     Update,
     performance_value,
@@ -19,7 +17,7 @@ from app.domain.decoding import (
     to_microseconds,
 )
 from app.errors import RejectMessage
-from app.firebase.client import firebase_of_this_process
+from app.firebase import firebase_of_this_process
 from app.settings import Settings
 
 _EPILOG = """examples:

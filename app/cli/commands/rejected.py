@@ -10,14 +10,12 @@ from typing import Any
 
 import redis
 
-from app.accounting.ledger_reader import delete_rejected, read_rejected
-from app.accounting.schema import Rejected
+from app.accounting import Rejected, delete_rejected, read_rejected
 from app.channels import updates_channel
 from app.cli.dead_letters import DeadLetters, act, add_actions, check
-from app.domain.decoding import read_update
+from app.domain import read_update
 from app.errors import RejectMessage, StopProgram, WrongUse
-from app.messaging.client import connect, reaching
-from app.messaging.journal import append
+from app.messaging import append, connect, reaching
 from app.settings import Settings
 
 _EPILOG = """fix a message and send it again:

@@ -6,17 +6,17 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 
-from app.accounting.ledger_reader import Extent, LedgerReader
+from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE, PROFIT_REPORT
 from app.cli import amount_table as exact
 from app.cli.options import add_json, day, positive
 from app.cli.output import print_error, print_lines, progress
 from app.cli.replaying import data_of, moved
 from app.cli.safety import add_flag, refuse_other_machine, refuse_same_deployment
-from app.domain.decoding import DAY, FIELDS, ProfitReport, ReportKind, date_of, to_text
+from app.domain import DAY, FIELDS, ProfitReport, ReportKind, date_of, to_text
 from app.errors import RetryLater, StopProgram, WrongUse
-from app.messaging.client import connect, reaching
-from app.operations.audit.tally import Sums, Tally, same_amounts
+from app.messaging import connect, reaching
+from app.operations.audit import Sums, Tally, same_amounts
 from app.publisher import RedisPublisher
 from app.settings import Settings, masked
 from app.shutdown import ShutdownRequested, ShutdownSignals

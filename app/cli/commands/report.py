@@ -11,12 +11,10 @@ from typing import Any
 from app.channels import PROFIT_REPORT
 from app.cli.options import add_json, positive
 from app.cli.output import print_error, print_json, print_lines, progress
-from app.domain.amounts import MILLIONTHS, to_millionths
-from app.domain.decoding import FIELDS, ProfitReport, read_report, reported_symbol
+from app.domain import FIELDS, MILLIONTHS, ProfitReport, read_report, reported_symbol, to_millionths
 from app.errors import RejectMessage, WrongUse
 from app.operations.round_trip import RoundTrip
-from app.publisher import RedisPublisher
-from app.publisher.sender import Published
+from app.publisher import Published, RedisPublisher
 from app.settings import Settings, masked
 
 WAIT_SECONDS = 30.0

@@ -13,10 +13,10 @@ from app.cli.output import print_json, print_lines, progress
 from app.cli.safety import add_flag, refuse_other_machine, refuse_real_database
 from app.dev.bots import FIRST_PRICES, RATE, make_bots, trade
 from app.dev.trading_day import moments
-from app.domain.decoding import date_of, read_report, reported_symbol
+from app.domain import date_of, read_report, reported_symbol
 from app.errors import RejectMessage, WrongUse
-from app.messaging.client import connect, reaching
-from app.operations.audit.tally import Tally
+from app.messaging import connect, reaching
+from app.operations.audit import Tally
 from app.publisher import RedisPublisher
 from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals

@@ -11,13 +11,19 @@ from rich.console import Console
 
 from app.cli.options import add_json, positive
 from app.cli.output import print_error, print_json, print_json_line, print_lines
-from app.domain.decoding import FIELDS
+from app.domain import FIELDS
 from app.errors import SEE_DOCTOR, StopProgram
-from app.operations.watch.screen import show
-from app.operations.watch.table import changed, changed_lines, drawn
-from app.operations.watch.tickers import SORTS, Row, arranged
-from app.operations.watch.view import View
-from app.operations.watch.watcher import Watcher
+from app.operations.watch import (
+    SORTS,
+    Row,
+    View,
+    Watcher,
+    arranged,
+    changed,
+    changed_lines,
+    drawn,
+    show,
+)
 from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals
 

@@ -14,27 +14,25 @@ from typing import Any
 
 import msgspec
 
-from app.accounting.daily_file import DailyFiles, path_of, set_aside
-from app.accounting.ledger_reader import LedgerReader, held_if_free
-from app.delivery.register import Candidate, LatestValueRegister
-from app.delivery.store import Stored, store_newest
-from app.domain.decoding import (
+from app.accounting import DailyFiles, LedgerReader, held_if_free, path_of, set_aside
+from app.delivery import Candidate, LatestValueRegister, Stored, store_newest
+from app.domain import (
     BEHIND_LIMIT,
     PERFORMANCE,
+    ZERO,
     Update,
     date_of,
 )
-from app.domain.totals import ZERO
 from app.errors import Outdated, StopProgram
-from app.firebase.client import (
+from app.firebase import (
     CONNECTIONS,
     FIREBASE_ERRORS,
     FirebaseClient,
     escape_key,
     node_path,
+    rate_limiter_of,
     unescape_key,
 )
-from app.firebase.rate_limit import rate_limiter_of
 from app.operations.audit.comparison import (
     FILE,
     FIREBASE,

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from app.domain.decoding import ProfitReport, ReportKind
-from app.domain.totals import DayTotals, Figures
+from app.domain import DayTotals, Figures, ProfitReport, ReportKind
 
 
 class Step(NamedTuple):

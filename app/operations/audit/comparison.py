@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from app.channels import AGGREGATE
-from app.domain.decoding import FIELDS, ReportKind
-from app.domain.totals import ZERO, DayTotals, Figures, add_up
+from app.domain import FIELDS, ZERO, DayTotals, Figures, ReportKind, add_up
 
 FILE = "daily file"
 FIREBASE = "Firebase"

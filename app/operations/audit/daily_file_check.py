@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.accounting.daily_file import path_of
-from app.accounting.ledger_reader import LedgerReader
-from app.domain.totals import Figures
+from app.accounting import LedgerReader, path_of
+from app.domain import Figures
 from app.operations.audit.comparison import FILE, Record, differences
 from app.operations.audit.rebuilt_day import LedgerDay
 from app.settings import Settings

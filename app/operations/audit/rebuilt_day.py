@@ -5,10 +5,9 @@ from typing import Any
 
 import msgspec
 
-from app.accounting.ledger_reader import LedgerReader
+from app.accounting import LedgerReader
 from app.channels import AGGREGATE
-from app.domain.decoding import ProfitReport, day_of, time_in
-from app.domain.totals import ZERO, DayTotals, Figures
+from app.domain import ZERO, DayTotals, Figures, ProfitReport, day_of, time_in
 from app.operations.audit.comparison import Record, differences
 from app.settings import Settings
 

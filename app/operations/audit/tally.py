@@ -1,8 +1,7 @@
 """What some reports add up to, day by day. Pure."""
 
 from app.channels import AGGREGATE
-from app.domain.decoding import ProfitReport, ReportKind, day_of
-from app.domain.totals import ZERO, DayTotals, Figures
+from app.domain import ZERO, DayTotals, Figures, ProfitReport, ReportKind, day_of
 
 Sums = dict[str, tuple[int, Figures]]
 """Number of reports and figures by symbol, the account's as the last."""

@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from app.accounting.ledger_reader import LedgerReader
+from app.accounting import LedgerReader
 from app.channels import JOURNAL, PROFIT_REPORT
 from app.errors import StopProgram
-from app.messaging.journal import Journal, JournalEntry
+from app.messaging import Journal, JournalEntry
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 
 _WAITS = 5.0

@@ -12,7 +12,7 @@ from redis import Redis, RedisError
 from redis.exceptions import NoPermissionError
 
 from app.errors import SEE_DOCTOR, ProfitBridgeError
-from app.messaging.client import connect, fix_for
+from app.messaging import connect, fix_for
 from app.settings import Settings, masked
 
 OK, WARN, FAIL, SKIPPED = "ok", "warn", "FAIL", "skipped"

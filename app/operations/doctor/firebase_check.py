@@ -8,7 +8,7 @@ from firebase_admin import db
 from firebase_admin.exceptions import NotFoundError
 
 from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
-from app.firebase.client import FIREBASE_ERRORS, FirebaseClient
+from app.firebase import FIREBASE_ERRORS, FirebaseClient
 from app.operations.doctor.findings import FAIL, OK, SKIPPED, Deployment, Finding, one_line
 from app.settings import Settings, masked
 

@@ -3,11 +3,9 @@
 import os
 import shutil
 
-from app.accounting.ledger_reader import LedgerReader, read_rejected
-from app.accounting.schema import FILE_NAME
-from app.domain.decoding import day_of
-from app.operations.audit.auditor import Auditor
-from app.operations.audit.comparison import FILE, FIREBASE, LEDGER, Difference
+from app.accounting import FILE_NAME, LedgerReader, read_rejected
+from app.domain import day_of
+from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference
 from app.operations.doctor.findings import FAIL, OK, SKIPPED, WARN, Deployment, Finding
 
 _MEGABYTE = 1024 * 1024

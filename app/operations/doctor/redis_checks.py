@@ -5,8 +5,8 @@ from typing import Any
 
 import redis
 
-from app.domain.decoding import AHEAD_LIMIT
-from app.messaging.client import fix_for
+from app.domain import AHEAD_LIMIT
+from app.messaging import fix_for
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 from app.settings import masked
 

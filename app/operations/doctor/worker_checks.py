@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-from app.delivery.failed_stores import read_failed
+from app.delivery import read_failed
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 from app.urls import tls_of, without_tls_options
 

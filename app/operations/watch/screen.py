@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.text import Text
 
 from app.channels import AGGREGATE
-from app.firebase.stream import StreamUpdate
+from app.firebase import StreamUpdate
 from app.operations.watch.keys import Keys
 from app.operations.watch.table import FOR_WATCHING, drawn, duration
 from app.operations.watch.tickers import Row, arranged

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.channels import AGGREGATE
-from app.domain.decoding import FIELDS
+from app.domain import FIELDS
 from app.operations.watch.tickers import Row
 
 FOR_TRYING = ("price", "reported")

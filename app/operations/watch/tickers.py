@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from app.channels import AGGREGATE
-from app.domain.decoding import FIELDS, PERFORMANCE
-from app.firebase.client import unescape_key
-from app.firebase.events import Event, applied, children, keys_of
+from app.domain import FIELDS, PERFORMANCE
+from app.firebase import Event, applied, children, keys_of, unescape_key
 
 
 class Row(NamedTuple):

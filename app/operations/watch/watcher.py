@@ -3,8 +3,7 @@
 import threading
 from datetime import UTC, datetime
 
-from app.firebase.events import Event
-from app.firebase.stream import Stream, StreamUpdate
+from app.firebase import Event, Stream, StreamUpdate
 from app.operations.watch.tickers import Row, Watched
 from app.settings import Settings
 
