@@ -40,7 +40,7 @@ class Published(int):
 
     spooled: bool
 
-    def __new__(cls, listeners: int, *, spooled: bool = False) -> "Published":  # noqa: D102
+    def __new__(cls, listeners: int, *, spooled: bool = False) -> "Published":
         published = super().__new__(cls, listeners)
         published.spooled = spooled
         return published
