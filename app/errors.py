@@ -1,5 +1,20 @@
 """Errors, named by what the caller does with them."""
 
+from typing import Literal
+
+RejectCode = Literal[
+    "conflict",
+    "oversized",
+    "not_json",
+    "wrong_form",
+    "symbol",
+    "sender",
+    "timestamp",
+    "amount",
+    "other",
+]
+"""Why a message is rejected. These are label values of a metric: alerts and dashboards use them."""
+
 SEE_DOCTOR = ": see python -m app doctor"
 """How a line ends whose fix depends on what else is wrong."""
 
@@ -9,7 +24,19 @@ class ProfitBridgeError(Exception):
 
 
 class RejectMessage(ProfitBridgeError):
-    """The message cannot be counted: keep it with this reason, and go on with the next one."""
+    """The message cannot be counted: keep it with this reason, and go on with the next one.
+
+    Args:
+        code: The kind of reason; metrics are labelled with it.
+        text: The reason, for people.
+    """
+
+    def __init__(self, code: RejectCode, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class RetryLater(ProfitBridgeError):

@@ -14,6 +14,7 @@ from app.accounting.schema import Rejected
 from app.channels import AGGREGATE
 from app.domain import (
     BEHIND_LIMIT,
+    LARGEST_MESSAGE,
     ZERO,
     Change,
     ProfitReport,
@@ -23,7 +24,14 @@ from app.domain import (
     day_of,
     to_text,
 )
-from app.errors import SEE_DOCTOR, RejectMessage, RetryLater, StopProgram, WrongSetting
+from app.errors import (
+    SEE_DOCTOR,
+    RejectCode,
+    RejectMessage,
+    RetryLater,
+    StopProgram,
+    WrongSetting,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +44,15 @@ class Batch:
     """Up to where the journal is read once this is counted."""
     accepted: list[tuple[ProfitReport, bytes]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    reject_codes: list[RejectCode] = field(default_factory=list)
+    """One for each rejected message."""
     from_before: bool = False
     """Journaled before the ledger was begun: what is accepted may be in adopted files already."""
+
+    def reject(self, now: int, error: RejectMessage, message: bytes) -> None:
+        """Keep a message that cannot be counted, with the reason."""
+        self.rejected.append(Rejected(to_text(now), str(error), message[:LARGEST_MESSAGE]))
+        self.reject_codes.append(error.code)
 
 
 @dataclass
@@ -50,7 +65,7 @@ class Counted:
     """How many reports were counted, repeated and in conflict."""
     late: int
     """How many of those counted are of an earlier day than today."""
-    reasons: list[str]
+    reject_codes: list[RejectCode]
     """Why messages were not counted."""
     commit_seconds: float
 
@@ -186,7 +201,8 @@ class Bookkeeper:
             log.info("in_imported_file_already reports=%d", known_already)
             counted = counted[known_already:]
         rendered = self._apply(counted, RenderedBatch(self._decimals))
-        return Counted(rendered, tally, late, reasons, took)
+        codes = batch.reject_codes + ["conflict"] * conflicts
+        return Counted(rendered, tally, late, codes, took)
 
     def _imported_first(
         self, reports: list[tuple[ProfitReport, bytes]]

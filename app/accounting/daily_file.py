@@ -62,7 +62,7 @@ def read_figures(path: Path) -> dict[str, Figures] | None:
         records = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
         return {_symbol(symbol): _figures(record) for symbol, record in records.items()}
     except _UNUSABLE as error:
-        raise RejectMessage(f"it is no daily JSON: {error}") from None
+        raise RejectMessage("not_json", f"it is no daily JSON: {error}") from None
 
 
 def _symbol(text: str) -> str:

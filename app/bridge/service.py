@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import redis
 
-from app.accounting import Batch, Bookkeeper, DailyFiles, Ledger, Rejected
+from app.accounting import Batch, Bookkeeper, DailyFiles, Ledger
 from app.bridge.performance_publisher import PerformancePublisher
 from app.bridge.ticker_updates import new_values
 from app.channels import PROFIT_REPORT
 from app.delivery import Dispatcher
-from app.domain import LARGEST_MESSAGE, Record, RenderedBatch, read_report, to_text
+from app.domain import Record, RenderedBatch, read_report
 from app.errors import RejectMessage, RetryLater, StopProgram
 from app.messaging import NEWEST, START, Journal, Subscription
 from app.monitoring import Health, Metrics, StatusServer
@@ -159,7 +159,8 @@ class Bridge:
                 journal_has_entries = True
         values, refused = new_values(updates)
         self._metrics.values_taken_in(len(values))
-        batch.rejected += [_rejected(now, reason, message) for message, reason in refused]
+        for message, error in refused:
+            batch.reject(now, error, message)
         self._is_behind = len(received) >= BATCH
         self._dispatcher.put(values, is_behind=self._is_behind)
         self._count(batch)
@@ -180,7 +181,7 @@ class Bridge:
         try:
             report, journal = read_report(message, now)
         except RejectMessage as error:
-            batch.rejected.append(_rejected(now, str(error), message))
+            batch.reject(now, error, message)
             return False
         if journal == self._journal.name:
             return True
@@ -212,7 +213,7 @@ class Bridge:
                     report, _ = read_report(message, now)
                     batch.accepted.append((report, message))
                 except RejectMessage as error:
-                    batch.rejected.append(_rejected(now, str(error), message))
+                    batch.reject(now, error, message)
             self._count(batch)
             if len(entries) < BATCH:
                 if not rebuilding_until:
@@ -261,7 +262,7 @@ class Bridge:
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
         self._metrics.batch_counted(counted.commit_seconds, counted.outcomes, counted.late)
-        self._metrics.rejected(counted.reasons)
+        self._metrics.rejected(counted.reject_codes)
         self._tell(counted.rendered)
 
     def _tell(self, rendered: RenderedBatch) -> None:
@@ -352,7 +353,3 @@ class Bridge:
         if left:
             log.warning("not_dispatched slots=%d: they are at the next start", left)
         self._ledger.close()
-
-
-def _rejected(now: int, reason: str, message: bytes) -> Rejected:
-    return Rejected(to_text(now), reason, message[:LARGEST_MESSAGE])

@@ -73,8 +73,8 @@ class SubscriberService:
     def _turn(self) -> None:
         self._health.heartbeat()
         values, refused = new_values(self._subscription.receive(BATCH, WAIT_SECONDS))
-        for _, reason in refused:
-            log.warning("message_rejected reason=%r", reason)
-        self._metrics.rejected(reason for _, reason in refused)
+        for _, error in refused:
+            log.warning("message_rejected reason=%r", str(error))
+        self._metrics.rejected(error.code for _, error in refused)
         self._metrics.values_taken_in(len(values))
         self._dispatcher.put(values)

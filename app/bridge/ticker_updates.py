@@ -11,7 +11,7 @@ from app.messaging import Received
 
 _UPDATES, _PERFORMANCE = TICKER_UPDATES.encode(), TICKER_PERFORMANCE.encode()
 
-Refused = tuple[bytes, str]
+Refused = tuple[bytes, RejectMessage]
 """A message, and why it cannot be used."""
 
 
@@ -32,5 +32,5 @@ def new_values(received: Iterable[Received]) -> tuple[dict[Slot, str], list[Refu
                 continue
             values[update.symbol, update.key] = json.dumps(update.value)
         except RejectMessage as error:
-            refused.append((message, str(error)))
+            refused.append((message, error))
     return values, refused

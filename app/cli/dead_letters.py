@@ -102,7 +102,7 @@ def _each(arguments: Namespace, kept: DeadLetters) -> int:
 def _done(action: str, kept: DeadLetters, identity: Any) -> str:
     """Do it, and say what was done."""
     if identity not in kept.entries:
-        raise RejectMessage("not in the list")
+        raise RejectMessage("other", "not in the list")
     if action == "resend":
         return kept.resend(identity)
     kept.clear(identity)

@@ -44,21 +44,21 @@ def to_millionths(amount: float | str, field: str) -> int:
     if type(amount) is int:
         if -LARGEST <= amount <= LARGEST:
             return amount * MILLIONTHS
-        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
+        raise RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
     if not _NUMERAL.fullmatch(str(amount)):
-        raise RejectMessage(f"{field} is not a number: {str(amount)[:40]!r}")
+        raise RejectMessage("amount", f"{field} is not a number: {str(amount)[:40]!r}")
     return _decimal_to_millionths(Decimal(str(amount).strip()), field)
 
 
 def _not_usable(field: str, amount: float) -> RejectMessage:
     if not math.isfinite(amount):
-        return RejectMessage(f"{field} is not finite: {amount}")
-    return RejectMessage(f"{field} is beyond {LARGEST:,}: {amount}")
+        return RejectMessage("amount", f"{field} is not finite: {amount}")
+    return RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {amount}")
 
 
 def _decimal_to_millionths(amount: Decimal, field: str) -> int:
     if abs(amount) > LARGEST:
-        raise RejectMessage(f"{field} is beyond {LARGEST:,}: {amount:.6g}")
+        raise RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {amount:.6g}")
     return _quantized(amount)
 
 

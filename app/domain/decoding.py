@@ -99,12 +99,16 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     data = envelope.data
     timestamp_us = to_microseconds(data.timestamp)
     if timestamp_us - now > _AHEAD:
-        raise RejectMessage(f"timestamp is more than {AHEAD_LIMIT} in the future: {data.timestamp}")
+        raise RejectMessage(
+            "timestamp", f"timestamp is more than {AHEAD_LIMIT} in the future: {data.timestamp}"
+        )
     if now - timestamp_us > _BEHIND:
-        raise RejectMessage(f"timestamp is more than 7 days in the past: {data.timestamp}")
+        raise RejectMessage(
+            "timestamp", f"timestamp is more than 7 days in the past: {data.timestamp}"
+        )
     sender = envelope.sender or ""
     if len(sender) > LONGEST_SENDER:
-        raise RejectMessage(f"sender is longer than {LONGEST_SENDER} characters")
+        raise RejectMessage("sender", f"sender is longer than {LONGEST_SENDER} characters")
     report = (
         _symbols[data.symbol],
         sender,
@@ -143,10 +147,10 @@ def read_update(message: bytes) -> Update:
         return Update(symbol, "price", value)
     order_id = data.order_data.order.get("id")
     if not isinstance(order_id, str | int) or isinstance(order_id, bool) or order_id == "":
-        raise RejectMessage("the order has no id")
+        raise RejectMessage("wrong_form", "the order has no id")
     if _is_deeper(data.order_data.order, DEEPEST):
         # Firebase would refuse it; and what can just be read can perhaps not be written again.
-        raise RejectMessage(f"the order is nested more than {DEEPEST} levels deep")
+        raise RejectMessage("wrong_form", f"the order is nested more than {DEEPEST} levels deep")
     value = msgspec.structs.asdict(data.order_data) | {"timestamp": data.timestamp}
     return Update(symbol, f"orders/{order_id}", value)
 
@@ -167,7 +171,7 @@ def performance_value(data: Any) -> dict[str, Any]:
     try:
         return _performance(msgspec.convert({"symbol": ""} | dict(data), ReportData))
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise RejectMessage(f"not a performance: {error}") from None
+        raise RejectMessage("wrong_form", f"not a performance: {error}") from None
 
 
 def _performance(data: ReportData) -> dict[str, Any]:
@@ -177,26 +181,28 @@ def _performance(data: ReportData) -> dict[str, Any]:
         try:
             fields[name] = float(amount)
         except (ValueError, OverflowError):
-            raise RejectMessage(f"{name} is not a number: {str(amount)[:40]!r}") from None
+            raise RejectMessage("amount", f"{name} is not a number: {str(amount)[:40]!r}") from None
         if not math.isfinite(fields[name]):
-            raise RejectMessage(f"{name} is not finite: {amount}")
+            raise RejectMessage("amount", f"{name} is not finite: {amount}")
     fields["timestamp"] = to_text(to_microseconds(data.timestamp))
     return fields
 
 
 def _decoded(decode: Any, message: bytes) -> Any:
     if len(message) > LARGEST_MESSAGE:
-        raise RejectMessage(f"oversized: {len(message)} bytes, at most {LARGEST_MESSAGE}")
+        raise RejectMessage(
+            "oversized", f"oversized: {len(message)} bytes, at most {LARGEST_MESSAGE}"
+        )
     try:
         return decode(message)
     except msgspec.ValidationError as error:
-        raise RejectMessage(f"wrong form: {error}") from None
+        raise RejectMessage("wrong_form", f"wrong form: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Python's own json writes these three words, which are not JSON.
         word = re.search(rb":\s*(NaN|-?Infinity)", message)
         if word:
-            raise RejectMessage(f"not finite: {word.group(1).decode()}") from None
-        raise RejectMessage(f"not JSON: {error}") from None
+            raise RejectMessage("amount", f"not finite: {word.group(1).decode()}") from None
+        raise RejectMessage("not_json", f"not JSON: {error}") from None
 
 
 def stored_symbol(text: str) -> str:
@@ -207,7 +213,7 @@ def stored_symbol(text: str) -> str:
     """
     symbol = text.strip()
     if not _SYMBOL.fullmatch(symbol):
-        raise RejectMessage(f"no symbol looks like this: {text[:40]!r}")
+        raise RejectMessage("symbol", f"no symbol looks like this: {text[:40]!r}")
     capitals = symbol.upper()
     if capitals == AGGREGATE.upper():
         return AGGREGATE
@@ -223,7 +229,7 @@ def reported_symbol(text: str) -> str:
     """
     symbol = stored_symbol(text)
     if symbol == AGGREGATE:
-        raise RejectMessage(f"the symbol {text!r} is reserved for the account")
+        raise RejectMessage("symbol", f"the symbol {text!r} is reserved for the account")
     return symbol
 
 
@@ -249,7 +255,7 @@ def to_microseconds(timestamp: str) -> int:
         return timestamp_us
     except (ValueError, OverflowError):
         raise RejectMessage(
-            f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
+            "timestamp", f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
         ) from None
 
 

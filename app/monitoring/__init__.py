@@ -4,13 +4,12 @@ from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFir
 from app.monitoring.health import Health
 from app.monitoring.http_server import StatusServer
 from app.monitoring.logs import JsonFormatter, configure, formatter
-from app.monitoring.metrics import FRESHNESS, METRICS, REASONS, Metrics, as_markdown, reason_class
+from app.monitoring.metrics import FRESHNESS, METRICS, Metrics, as_markdown
 
 __all__ = [
     "FRESHNESS",
     "FRESHNESS_KEY",
     "METRICS",
-    "REASONS",
     "FreshnessRecord",
     "Health",
     "JsonFormatter",
@@ -21,5 +20,4 @@ __all__ = [
     "configure",
     "cumulative",
     "formatter",
-    "reason_class",
 ]

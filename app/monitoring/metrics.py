@@ -3,15 +3,15 @@
 `python -m app.monitoring.metrics` prints them as docs/metrics.md has them.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app import __version__
+from app.errors import RejectCode
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,6 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
-_REASONS = {
-    "conflict": r"conflict",
-    "oversized": r"oversized",
-    "not_json": r"not JSON",
-    "wrong_form": r"wrong form|not a performance|the order (has no id|is nested)",
-    "symbol": r"no symbol|the symbol",
-    "sender": r"sender is",
-    "timestamp": r"timestamp is",
-    "amount": r"not finite|\w+ is (not finite|not a number|beyond)",
-}
-"""How the reasons begin for which a message is refused, by what is told of them."""
-
-REASONS = (*_REASONS, "other")
-
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 REPORTS = Metric(
@@ -69,7 +55,7 @@ REJECTED = Metric(
     "Messages that were not counted or not stored, by reason. The bridge keeps them: "
     "`python -m app rejected`.",
     "reason",
-    REASONS,
+    get_args(RejectCode),
 )
 VALUES = Metric(
     "profit_bridge_values_total",
@@ -171,8 +157,8 @@ class Metrics:
         self._made(Gauge, BUILD).labels(__version__).set(1)
         # What was never counted is 0 and not unknown: a rate needs a number to begin with.
         self._of_outcome = {value: self._reports.labels(value) for value in REPORTS.values}
-        for reason in REASONS:
-            self._rejected.labels(reason)
+        for code in REJECTED.values:
+            self._rejected.labels(code)
 
     def batch_counted(self, seconds: float, outcomes: Mapping[str, int], late: int) -> None:
         """A batch is in the ledger.
@@ -192,10 +178,10 @@ class Metrics:
         if late:
             self._late.inc(late)
 
-    def rejected(self, reasons: Iterable[str]) -> None:
-        """Messages were refused, for these reasons, as they are told to people."""
-        for reason in reasons:
-            self._rejected.labels(reason_class(reason)).inc()
+    def rejected(self, codes: Iterable[RejectCode]) -> None:
+        """Count messages that were rejected."""
+        for code in codes:
+            self._rejected.labels(code).inc()
 
     def values_taken_in(self, count: int) -> None:
         """Values for Firebase were taken in that no report made."""
@@ -209,14 +195,6 @@ class Metrics:
     def _made(self, kind: Any, metric: Metric, **options: Any) -> Any:
         labels = (metric.label,) if metric.label else ()
         return kind(metric.name, metric.meaning, labels, registry=self.registry, **options)
-
-
-def reason_class(reason: str) -> str:
-    """Which of REASONS the text of a refusal belongs to."""
-    for name, beginning in _REASONS.items():
-        if re.match(beginning, reason):
-            return name
-    return "other"
 
 
 def as_markdown() -> str:

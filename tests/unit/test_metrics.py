@@ -1,15 +1,16 @@
 """What is declared, documented and alerted on is one thing."""
 
-import ast
 import re
 import shutil
 import subprocess
 import tomllib
+from typing import get_args
 
 import pytest
 
 from app import __version__
-from app.monitoring import METRICS, REASONS, as_markdown, reason_class
+from app.errors import RejectCode
+from app.monitoring import METRICS, as_markdown
 from tests.system import ROOT
 
 ALERTS = ROOT / "docs" / "alerts.yml"
@@ -30,22 +31,14 @@ def test_the_version_that_is_told_is_that_of_the_project() -> None:
     assert project["project"]["version"] == __version__
 
 
-@pytest.mark.parametrize("module", ["decoding", "amounts"])
-def test_every_reason_for_which_a_message_is_refused_has_a_class_of_its_own(module: str) -> None:
-    tree = ast.parse((ROOT / "app" / "domain" / f"{module}.py").read_text())
-    texts = [
-        "".join(str(part.value) if isinstance(part, ast.Constant) else "total" for part in parts)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RejectMessage"
-        for text in node.args
-        for parts in [text.values if isinstance(text, ast.JoinedStr) else [text]]
+def test_every_code_of_a_rejection_is_documented() -> None:
+    (line,) = [
+        line
+        for line in (ROOT / "docs" / "metrics.md").read_text().splitlines()
+        if "profit_bridge_rejected_messages_total" in line
     ]
-    assert len(texts) > 3
-    assert [text for text in texts if reason_class(text) == "other"] == []
-
-
-def test_an_unknown_reason_makes_no_new_series() -> None:
-    assert reason_class("anything: SOFI from 'bot 17'") in REASONS
+    for code in get_args(RejectCode):
+        assert f"`{code}`" in line
 
 
 def test_alerts_are_about_metrics_that_there_are() -> None:

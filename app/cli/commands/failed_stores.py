@@ -51,7 +51,9 @@ def run(settings: Settings, arguments: Namespace) -> int:
         )
         remove_failed(url, [identity])
         if stored.refused:
-            raise RejectMessage(f"kept under a new id, refused again: {stored.refused[0][1]}")
+            raise RejectMessage(
+                "other", f"kept under a new id, refused again: {stored.refused[0][1]}"
+            )
         if stored.held:
             return "left to the task that stores there"
         if not stored.written:

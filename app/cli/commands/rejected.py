@@ -87,12 +87,14 @@ def _send(client: redis.Redis, message: bytes, journal_length: int) -> None:
     try:
         envelope = json.loads(message)
     except ValueError as error:
-        raise RejectMessage(f"not JSON, fix it first (see --help): {error}") from None
+        raise RejectMessage("not_json", f"not JSON, fix it first (see --help): {error}") from None
     data = envelope.get("data") if isinstance(envelope, dict) else None
     if isinstance(data, dict) and data.get("type") in {"price", "order"}:
         channel = updates_channel(read_update(message).symbol)
         if not client.publish(channel, message):
-            raise RejectMessage("nobody listens for prices and orders: start the bridge first")
+            raise RejectMessage(
+                "other", "nobody listens for prices and orders: start the bridge first"
+            )
         return
     # To the journal alone: the bridge looks there once a second, also for what came while it was
     # down. It would keep a copy on pub/sub that is still bad as well.
