@@ -44,8 +44,19 @@ _OPTIONS = {
 
 def connect(url: str) -> redis.Redis:
     """A client for `url`. It connects when it is first used; bytes come back as bytes."""
-    client: redis.Redis = redis.Redis.from_url(url, **_OPTIONS)
+    over_tls = {"redis_connect_func": _leave_nothing_unread} if url.startswith("rediss:") else {}
+    client: redis.Redis = redis.Redis.from_url(url, **_OPTIONS, **over_tls)
     return client
+
+
+def _leave_nothing_unread(connection: Any) -> None:
+    """Set up a new TLS connection, and read the session tickets that the server sends unasked.
+
+    redis-py takes a connection that can be read before its first command for a broken one.
+    """
+    connection.on_connect()
+    connection.send_command("PING")
+    connection.read_response()
 
 
 def bare_connection(url: str) -> Any:
