@@ -1,257 +1,174 @@
 """Every setting, with its default and its meaning. Nothing else reads the environment."""
 
-import dataclasses
 import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 
+import msgspec
 from dotenv import dotenv_values
+from msgspec import Meta
 
 from app.domain import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
-from app.secret_files import SUFFIX, with_secret_files
 from app.urls import checked as _redis_url
 
 ADMIN = "admin"
-"""The FIREBASE_AUTH_UID of a bridge that no database rule is to be asked about."""
+"""The FIREBASE_AUTH_UID of a bridge that bypasses the database rules."""
 
 DEFAULT_CREDENTIALS = Path("configs/adminsdk.json")
 EMULATOR_NAMESPACE = "profit-bridge"
 OFF = "off"
 
-
-def _text(value: str) -> str:
-    return value
-
-
-def _database_url(value: str) -> str:
-    parts = urlsplit(value)
-    if not parts.netloc or parts.scheme not in {"https", "http"}:
-        raise ValueError("must look like https://<database>.firebaseio.com")
-    if parts.scheme == "http" and "ns=" not in parts.query:
-        raise ValueError("must be https, or for an emulator http://host:port/?ns=<database>")
-    return value
+_SECRETS = ("REDIS_URL", "CELERY_BROKER_URL")
+"""The settings that may also be given as a file, by a variable with `_FILE` at the end."""
+_FILE = "_FILE"
 
 
-def _host_and_port(value: str) -> str:
-    found = re.fullmatch(r"(?:[^/\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", value)
-    if not found or not 0 < int(found.group(1)) <= 65_535:
+def _database_url(text: str) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        is_emulator = parts.scheme == "http" and "ns=" in parts.query
+        if parts.netloc and (parts.scheme == "https" or is_emulator):
+            return text
+    raise ValueError(
+        "must be https://<database>.firebaseio.com, "
+        "or http://host:port/?ns=<database> for an emulator"
+    )
+
+
+def _address(text: str, smallest_port: int = 1) -> str:
+    found = re.fullmatch(r"(?:[^/\s:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", text)
+    if not found or not smallest_port <= int(found[1]) <= 65_535:
         raise ValueError("must be host:port, without http://")
-    return value
+    return text
 
 
-def _address_or_off(value: str) -> str:
-    if value.lower() == OFF:
-        return OFF
-    found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", value)
-    if not found or int(found.group(1)) > 65_535:
-        raise ValueError("must be host:port, or off")
-    return value
-
-
-def _node_path(value: str) -> str:
-    segments = value.strip("/").split("/")
-    if not all(re.fullmatch(r"[^.$#\[\]?%\x00-\x1f\x7f]+", segment) for segment in segments):
-        raise ValueError("must be the path of a Firebase node, such as services")
-    return "/".join(segments)
-
-
-def _uid(value: str) -> str:
-    # The Admin SDK puts it into a URL as it is.
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", value):
-        raise ValueError("must be letters, digits, - _ . and :, at most 128")
-    return value
-
-
-def _report_kind(value: str) -> str:
-    if value not in {"increment", "snapshot"}:
-        raise ValueError("must be increment or snapshot")
-    return value
-
-
-def _decimals(value: str) -> int:
-    if not re.fullmatch(r"[0-6]", value):
-        raise ValueError("must be a whole number from 0 to 6")
-    return int(value)
-
-
-def _whole_number(smallest: int, largest: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not smallest <= int(value) <= largest:
-            raise ValueError(f"must be a whole number from {smallest} to {largest}")
-        return int(value)
-
-    return parse
-
-
-def _tickers(value: str) -> frozenset[str]:
+def _address_or_off(text: str) -> str:
     try:
-        symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", value) if word)
+        return OFF if text.lower() == OFF else _address(text, smallest_port=0)
+    except ValueError as error:
+        raise ValueError(f"{error}, or {OFF}") from None
+
+
+def _without_outer_slashes(text: str) -> str:
+    return text.strip("/")
+
+
+def _tickers(text: str) -> frozenset[str]:
+    try:
+        symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", text) if word)
     except RejectMessage as error:
         raise ValueError(f"{error}: must be symbols, such as SOFI, BRK.B and aggregate") from None
     if not symbols:
-        raise ValueError("names no symbol: name one, or leave it out to store all")
+        raise ValueError("contains no symbol: name at least one, or leave it out to store all")
     return symbols
 
 
-def _log_level(value: str) -> str:
-    if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-    return value.upper()
-
-
-def _log_format(value: str) -> str:
-    if value not in {"text", "json"}:
-        raise ValueError("must be text or json")
-    return value
-
-
-def _setting(
-    name: str,
-    default: Any,
-    meaning: str,
-    parse: Callable[[str], Any] = _text,
-    *,
-    secret: bool = False,
-) -> Any:
-    metadata = {"name": name, "meaning": meaning, "parse": parse, "secret": secret}
-    return dataclasses.field(default=default, metadata=metadata)
+# An annotation describes its setting: the type to convert to, a function that first checks or
+# changes the text, bounds (`title` says what a pattern asks for), and the meaning.
+RedisUrl = Annotated[str, _redis_url]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+_NODE = r"[^./$#\[\]?%\x00-\x1f\x7f]+"
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings of one process. `None` means that the setting was not given."""
 
-    redis_url: str = _setting(
-        "REDIS_URL",
-        "redis://localhost:6379/0",
-        "the Redis that carries the channels, the journal and the newest values",
-        _redis_url,
-        secret=True,
-    )
-    celery_broker_url: str = _setting(
-        "CELERY_BROKER_URL",
-        None,
-        "the Redis that carries the tasks (REDIS_URL)",
-        _redis_url,
-        secret=True,
-    )
-    firebase_database_url: str | None = _setting(
-        "FIREBASE_DATABASE_URL", None, "the Realtime Database to write to", _database_url
-    )
-    google_application_credentials: Path | None = _setting(
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        None,
-        f"key file of the service account that writes ({DEFAULT_CREDENTIALS})",
-        Path,
-    )
-    firebase_database_emulator_host: str | None = _setting(
-        "FIREBASE_DATABASE_EMULATOR_HOST",
-        None,
-        "host:port of a local database to write to instead; needs no credentials",
-        _host_and_port,
-    )
-    firebase_root: str = _setting(
-        "FIREBASE_ROOT", "services", "the node that holds the tickers", _node_path
-    )
-    firebase_auth_uid: str = _setting(
-        "FIREBASE_AUTH_UID",
-        "profit-bridge",
-        f"who writes, to the database rules; {ADMIN}: past all rules, as an administrator",
-        _uid,
-    )
-    firebase_timeout_seconds: int = _setting(
-        "FIREBASE_TIMEOUT_SECONDS",
-        5,
-        "how long one request to Firebase may wait for its connection, and for its answer",
-        _whole_number(1, 10),
-    )
-    firebase_writes_per_second: int = _setting(
-        "FIREBASE_WRITES_PER_SECOND",
-        800,
-        "requests that all workers together may send; a database takes about 1,000",
-        _whole_number(1, 100_000),
-    )
-    firebase_megabytes_per_minute: int = _setting(
-        "FIREBASE_MEGABYTES_PER_MINUTE",
-        48,
-        "how much they may send; a database takes 64",
-        _whole_number(1, 100_000),
-    )
-    profit_base_path: Path = _setting(
-        "PROFIT_BASE_PATH",
-        Path("data/performance/profits"),
-        "folder of the ledger and the daily JSON files",
-        Path,
-    )
-    profit_report_kind: ReportKind = _setting(
-        "PROFIT_REPORT_KIND",
-        "increment",
-        "increment: a report is what one fill added; snapshot: the figure of the day so far",
-        _report_kind,
-    )
-    profit_decimals: int = _setting(
-        "PROFIT_DECIMALS", 2, "decimals of the amounts that are shown (0 to 6)", _decimals
-    )
-    journal_length: int = _setting(
-        "JOURNAL_LENGTH",
-        100_000,
-        "reports that the journal keeps for a bridge that is down, about",
-        _whole_number(1_000, 10_000_000),
-    )
-    publisher_spool_path: Path = _setting(
-        "PUBLISHER_SPOOL_PATH",
-        Path("data/publisher"),
-        "folder in which a bot keeps the reports that Redis cannot take at the moment",
-        Path,
-    )
-    ledger_days_kept: int = _setting(
-        "LEDGER_DAYS_KEPT",
-        400,
-        "days for which the reports behind the figures are kept; the daily JSON files stay",
-        _whole_number(8, 100_000),
-    )
-    reconcile_seconds: int = _setting(
-        "RECONCILE_SECONDS",
-        300,
-        "how often every figure is proposed to Firebase again",
-        _whole_number(1, 86_400),
-    )
-    tickers: frozenset[str] | None = _setting(
-        "TICKERS",
-        None,
-        "symbols to store, by commas; aggregate is one of them (all symbols)",
+    redis_url: Annotated[
+        RedisUrl, "the Redis with the channels, the journal and the latest values"
+    ] = "redis://localhost:6379/0"
+    celery_broker_url: Annotated[
+        RedisUrl, "the Redis with the Celery tasks (default: REDIS_URL)"
+    ] = None  # type: ignore[assignment]  # load_settings fills it in
+    firebase_database_url: Annotated[
+        str | None, _database_url, "the Realtime Database to write to"
+    ] = None
+    google_application_credentials: Annotated[
+        Path | None,
+        f"the key file of the service account that writes (default: {DEFAULT_CREDENTIALS})",
+    ] = None
+    firebase_database_emulator_host: Annotated[
+        str | None, _address, "host:port of a local database to write to instead; no credentials"
+    ] = None
+    firebase_root: Annotated[
+        str,
+        _without_outer_slashes,
+        Meta(pattern=f"^{_NODE}(/{_NODE})*$", title="the path of a Firebase node, e.g. services"),
+        "the node that holds the tickers",
+    ] = "services"
+    firebase_auth_uid: Annotated[
+        str,
+        # The Admin SDK puts it into a URL unescaped.
+        Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", title="up to 128 letters, digits, - _ . and :"),
+        f"the user that database rules see; {ADMIN} bypasses the rules",
+    ] = "profit-bridge"
+    firebase_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=10), "how long a Firebase request may take to connect, and to answer"
+    ] = 5
+    firebase_writes_per_second: Annotated[
+        Count, "write requests of all workers together; a database takes about 1,000"
+    ] = 800
+    firebase_megabytes_per_minute: Annotated[
+        Count, "data written by all workers together; a database takes 64"
+    ] = 48
+    profit_base_path: Annotated[
+        Path, "the folder that holds the ledger and the daily JSON files"
+    ] = Path("data/performance/profits")
+    profit_report_kind: Annotated[
+        ReportKind, "increment: what one fill added; snapshot: the day's figure so far"
+    ] = "increment"
+    profit_decimals: Annotated[
+        int, Meta(ge=0, le=6), "decimals of the published amounts (0 to 6)"
+    ] = 2
+    journal_length: Annotated[
+        int,
+        Meta(ge=1_000, le=10_000_000),
+        "about how many reports the journal keeps for a bridge that is down",
+    ] = 100_000
+    publisher_spool_path: Annotated[
+        Path, "folder where a bot keeps reports while it cannot reach Redis"
+    ] = Path("data/publisher")
+    ledger_days_kept: Annotated[
+        int,
+        Meta(ge=8, le=100_000),
+        "days for which reports are kept; the daily JSON files stay for ever",
+    ] = 400
+    reconcile_seconds: Annotated[
+        int, Meta(ge=1, le=86_400), "how often every figure is proposed to Firebase again"
+    ] = 300
+    tickers: Annotated[
+        frozenset[str] | None,
         _tickers,
-    )
-    tickers_file: Path | None = _setting(
-        "TICKERS_FILE", None, "file with the symbols to store, one per line", Path
-    )
-    metrics_address: str = _setting(
-        "METRICS_ADDRESS",
-        "127.0.0.1:9464",
-        "host:port on which bridge and subscriber show /metrics, /healthz and /readyz; or off",
-        _address_or_off,
-    )
-    log_level: str = _setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR", _log_level)
-    log_format: Literal["text", "json"] = _setting(
-        "LOG_FORMAT", "text", "text, or json: one JSON object in a line", _log_format
+        "symbols to store, separated by commas; aggregate is the account",
+    ] = None
+    tickers_file: Annotated[Path | None, "file with the symbols to store, one per line"] = None
+    metrics_address: Annotated[
+        str, _address_or_off, "host:port for /metrics, /healthz and /readyz of the services, or off"
+    ] = "127.0.0.1:9464"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], str.upper, "DEBUG, INFO, WARNING or ERROR"
+    ] = "INFO"
+    log_format: Annotated[Literal["text", "json"], "text, or json: one JSON object per line"] = (
+        "text"
     )
 
     def stores(self, symbol: str) -> bool:
-        """Whether `symbol` (or `aggregate`) is to be stored in Firebase."""
+        """Whether Firebase is to show `symbol` (or `aggregate`)."""
         return self.tickers is None or symbol in self.tickers
 
     @property
     def database_url(self) -> str:
-        """URL for the Admin SDK; the SDK takes an `http` one with `ns` for an emulator.
+        """The URL for the Admin SDK, which takes an `http` one with `ns` for an emulator.
 
         Raises:
-            WrongSetting: neither a database nor an emulator was named.
+            WrongSetting: Neither a database nor an emulator is set.
         """
         host = self.firebase_database_emulator_host
         if host is None:
@@ -270,10 +187,10 @@ class Settings:
 
     @property
     def credentials_file(self) -> Path | None:
-        """Key file of the service account, or None where an emulator needs none.
+        """The key file of the service account, or None for an emulator, which needs none.
 
         Raises:
-            WrongSetting: the file is missing or cannot be read.
+            WrongSetting: The file is missing or cannot be read.
         """
         if self.database_url.startswith("http://"):
             return None
@@ -287,15 +204,21 @@ class Settings:
         return path
 
 
-_NAMES = [field.metadata["name"] for field in dataclasses.fields(Settings)]
-_SECRETS = [
-    field.metadata["name"] for field in dataclasses.fields(Settings) if field.metadata["secret"]
-]
+_ANNOTATIONS: dict[str, Any] = {
+    name.upper(): annotation
+    for name, annotation in get_type_hints(Settings, include_extras=True).items()
+}
 
 
 def variables() -> list[str]:
-    """Every variable that is read, with those that name the file of a secret."""
-    return _NAMES + [name + SUFFIX for name in _SECRETS]
+    """Every environment variable that is read."""
+    return [*_ANNOTATIONS, *(name + _FILE for name in _SECRETS)]
+
+
+@functools.cache
+def process_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -304,30 +227,31 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     A secret may be given as a file: `REDIS_URL_FILE` in place of `REDIS_URL`.
 
     Raises:
-        WrongSetting: a setting that is given cannot be used. What a command needs and was not
-            given is told by the property that needs it.
+        WrongSetting: A value cannot be used. Settings that only some commands need are not
+            required here: the property that needs one raises.
     """
     if environment is None:
         environment = _environment()
-    environment = with_secret_files(environment, _SECRETS)
     given: dict[str, Any] = {}
-    for field in dataclasses.fields(Settings):
-        name, text = field.metadata["name"], environment.get(field.metadata["name"], "").strip()
+    for name in _ANNOTATIONS:
+        text = environment.get(name, "").strip()
+        source = f"{name}={masked(text)}"
+        file = name + _FILE
+        if name in _SECRETS and (path := environment.get(file, "").strip()):
+            if text:
+                raise WrongSetting(f"{name} and {file} are both given: leave out one of them")
+            source, text = f"{file}={path}", _read_secret(file, Path(path))
         if text:
             try:
-                given[field.name] = field.metadata["parse"](text)
+                given[name.lower()] = _converted(name, text)
             except ValueError as error:
-                # What is in a file may be nothing but the secret.
-                path = environment.get(name + SUFFIX) if field.metadata["secret"] else None
-                shown = f"{name}{SUFFIX}={path}" if path else f"{name}={masked(text)}"
-                raise WrongSetting(f"{shown}: {error}") from None
+                raise WrongSetting(f"{source}: {error}") from None
     given.setdefault("celery_broker_url", given.get("redis_url", Settings.redis_url))
     if "tickers_file" in given:
         given["tickers"] = given.get("tickers", frozenset()) | _read_tickers(given["tickers_file"])
     settings = Settings(**given)
     if settings.google_application_credentials and settings.firebase_database_url:
-        # Who names a key file is told at once that it is missing, whichever program he starts.
-        _ = settings.credentials_file
+        _ = settings.credentials_file  # a wrong path is an error in every program, also the bridge
     return settings
 
 
@@ -339,26 +263,54 @@ def _environment() -> dict[str, str]:
     return {name: text for name, text in from_file.items() if text is not None} | dict(os.environ)
 
 
-@functools.cache
-def process_settings() -> Settings:
-    """The settings of this process, read once."""
-    return load_settings()
+def _converted(name: str, text: str) -> Any:
+    """Convert the text of a setting; raise ValueError with what it must be."""
+    annotation = _ANNOTATIONS[name]
+    value: Any = text
+    for convert in filter(callable, annotation.__metadata__):
+        value = convert(value)
+    try:
+        return msgspec.convert(value, annotation, strict=False, dec_hook=lambda kind, it: kind(it))
+    except msgspec.ValidationError:
+        raise ValueError(f"must be {_expected(annotation)}") from None
+
+
+def _expected(annotation: Any) -> str:
+    for meta in annotation.__metadata__:
+        if isinstance(meta, Meta) and meta.title:
+            return meta.title
+        if isinstance(meta, Meta) and meta.ge is not None:
+            return f"a whole number from {meta.ge} to {meta.le}"
+    *choices, last = get_args(annotation.__origin__)
+    return f"{', '.join(choices)} or {last}"
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    """Read a secret from a file. The text of an error never contains what the file holds."""
+    secret = _read(variable, path).strip()
+    if not secret:
+        raise WrongSetting(f"{variable}={path} is empty: write the secret into it")
+    return secret
 
 
 def _read_tickers(path: Path) -> frozenset[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise WrongSetting(f"TICKERS_FILE={path} cannot be read: {reason}: correct it") from None
+    lines = _read("TICKERS_FILE", path).splitlines()
     try:
         return _tickers(" ".join(line.partition("#")[0] for line in lines))
     except ValueError as error:
         raise WrongSetting(f"TICKERS_FILE={path}: {error}") from None
 
 
+def _read(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise WrongSetting(f"{variable}={path} cannot be read: {reason}: correct it") from None
+
+
 def masked(text: str) -> str:
-    """`text` with every password of a URL in it hidden."""
+    """`text` with the password of every URL in it hidden."""
     text = re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
     return re.sub(r"(password=)[^&\s]*", r"\1***", text)
 
@@ -366,13 +318,13 @@ def masked(text: str) -> str:
 def described(settings: Settings) -> list[tuple[str, str, str]]:
     """Name, value (secrets masked) and meaning of every setting."""
     rows = []
-    for field in dataclasses.fields(Settings):
-        value = getattr(settings, field.name)
+    for name, annotation in _ANNOTATIONS.items():
+        value = getattr(settings, name.lower())
         if value is None:
             shown = ""
         elif isinstance(value, frozenset):
             shown = ",".join(sorted(value))
         else:
             shown = masked(str(value))
-        rows.append((field.metadata["name"], shown, field.metadata["meaning"]))
+        rows.append((name, shown, annotation.__metadata__[-1]))
     return rows
