@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from app.accounting.daily_file import path_of, read_figures, set_aside
 from app.accounting.ledger import Ledger, Outcome
 from app.accounting.schema import Rejected
@@ -16,7 +18,7 @@ from app.domain import (
     BEHIND_LIMIT,
     LARGEST_MESSAGE,
     ZERO,
-    Change,
+    FiguresChange,
     ProfitReport,
     RenderedBatch,
     ReportKind,
@@ -97,7 +99,7 @@ class Bookkeeper:
         self._today = day_of(clock())
         self.totals = Totals()
         # DeadLetters until it is told: the disk may open a day and then not take the batch.
-        self._unreported: list[Change] = []
+        self._unreported: list[FiguresChange] = []
 
     def check_kind(self) -> None:
         """See that today is of the kind that is set, before anything else is done.
@@ -258,9 +260,9 @@ class Bookkeeper:
         rendered.take_in(change for report in reports for change in self.totals.apply(report))
         return rendered
 
-    def _figures_of(self, day: int) -> list[Change]:
+    def _figures_of(self, day: int) -> list[FiguresChange]:
         return [
-            Change(day, symbol, figures, is_newest=False)
+            FiguresChange(day, symbol, figures, is_newest=False)
             for symbol, figures in self.totals.days[day].items()
             if figures != ZERO
         ]
@@ -297,8 +299,8 @@ class Bookkeeper:
             if AGGREGATE in opening_balance:
                 # As its reports would have made it: none of them is newer than the account.
                 newest = max(figures.timestamp_us for figures in opening_balance.values())
-                opening_balance[AGGREGATE] = opening_balance[AGGREGATE]._replace(
-                    timestamp_us=newest
+                opening_balance[AGGREGATE] = msgspec.structs.replace(
+                    opening_balance[AGGREGATE], timestamp_us=newest
                 )
             self._ledger.import_opening_balance(day, opening_balance)
             log.info("daily_file_imported path=%s symbols=%d", path, len(opening_balance))

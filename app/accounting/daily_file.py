@@ -15,7 +15,7 @@ from app.channels import AGGREGATE
 from app.domain import (
     FIELDS,
     Figures,
-    Record,
+    RenderedFigures,
     date_of,
     from_shown,
     reported_symbol,
@@ -70,8 +70,8 @@ def _symbol(text: str) -> str:
 
 
 def _figures(record: Mapping[str, Any]) -> Figures:
-    amounts = [from_shown(record[name]) for name in FIELDS]
-    return Figures._make((*amounts, to_microseconds(record["timestamp"])))
+    amounts = {name: from_shown(record[name]) for name in FIELDS}
+    return Figures(**amounts, timestamp_us=to_microseconds(record["timestamp"]))
 
 
 def set_aside(path: Path, *, until_replaced: bool = False) -> Path:
@@ -120,7 +120,7 @@ class DailyFiles:
         self._took = took or self._took
         self._thread.start()
 
-    def update(self, records: Mapping[int, Iterable[Record]]) -> None:
+    def update(self, records: Mapping[int, Iterable[RenderedFigures]]) -> None:
         """Take in the records of one batch, by day, together; of a symbol's, the last one stays."""
         with self._lock:
             for day, shown in records.items():

@@ -285,7 +285,7 @@ class Ledger:
         self._rows.executemany(
             "UPDATE opening SET total = total - ?, unrealized = unrealized - ?, "
             "realized = realized - ?, converted = converted - ? WHERE day = ? AND symbol = ?",
-            [(*figures[:4], *slot) for slot, figures in taken.items()],
+            [(*figures.amounts, *slot) for slot, figures in taken.items()],
         )
 
     def _outcomes(self, reports: Sequence[ProfitReport], recorded: int) -> list[Outcome]:

@@ -91,5 +91,5 @@ def summed(rows: sqlite3.Connection, day: int, up_to: int) -> dict[str, Figures]
     sums = {}
     for symbol, *halves, at in rows.execute(_INCREMENTS, (day * DAY, (day + 1) * DAY, up_to)):
         amounts = (u * MILLIONTHS + m for u, m in zip(halves[::2], halves[1::2], strict=True))
-        sums[symbol] = Figures._make((*amounts, at))
+        sums[symbol] = Figures(*(*amounts, at))
     return sums

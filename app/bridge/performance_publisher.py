@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from app.channels import SENDER, TICKER_PERFORMANCE
-from app.domain import Cache, Record
+from app.domain import Cache, RenderedFigures
 from app.messaging import BulkConnection
 
 
@@ -23,7 +23,7 @@ class PerformancePublisher:
         self.unanswered = 0
         """Messages that were sent, and that Redis has not said it has published."""
 
-    def send(self, records: Iterable[Record]) -> None:
+    def send(self, records: Iterable[RenderedFigures]) -> None:
         """Send the figures of symbols, to be published in order.
 
         Raises:

@@ -16,7 +16,7 @@ from app.bridge.performance_publisher import PerformancePublisher
 from app.bridge.ticker_updates import new_values
 from app.channels import PROFIT_REPORT
 from app.delivery import Dispatcher
-from app.domain import Record, RenderedBatch, read_report
+from app.domain import RenderedBatch, RenderedFigures, read_report
 from app.errors import RejectMessage, RetryLater, StopProgram
 from app.messaging import NEWEST, START, Journal, Subscription
 from app.monitoring import Health, Metrics, StatusServer
@@ -101,7 +101,7 @@ class Bridge:
         self._finish_by = 0.0
         # How a message of our own publisher ends: no need to read it to know where it is, too.
         self._mark_of_journal = f'"journal": "{journal.name}"}}'.encode()
-        self._to_publish: list[Record] = []
+        self._to_publish: list[RenderedFigures] = []
         self._subscriptions_seen = 0
         self._is_behind = False
         # Once it has not, it is not read from in the same turn, and not used at all while stopping:
@@ -316,7 +316,7 @@ class Bridge:
         decimals = self._settings.profit_decimals
         newest = self._bookkeeper.totals.newest()
         self._dispatcher.put(
-            figures={symbol: figures.shown(decimals) for _, symbol, figures, _ in newest},
+            figures={change.symbol: change.figures.shown(decimals) for change in newest},
             is_behind=self._is_behind,
         )
         self._files.forget_before(min(self._bookkeeper.totals.days))

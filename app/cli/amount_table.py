@@ -37,7 +37,7 @@ def table(rows: Mapping[str, tuple[int, Figures]], what: str = "symbol") -> list
     width = max(9, *(len(name) for name in rows)) if rows else 9
     lines = [f"{what:<{width}} {'reports':>9}{heading(*FIELDS)}"]
     for name, (count, figures) in rows.items():
-        lines.append(f"{name:<{width}} {count:>9,}{columns(*figures[:4])}")
+        lines.append(f"{name:<{width}} {count:>9,}{columns(*figures.amounts)}")
     return [line.rstrip() for line in lines]
 
 

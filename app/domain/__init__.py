@@ -1,32 +1,39 @@
-"""Exact figures and messages. No I/O, and no clock: who needs the time hands it in."""
+"""Exact figures and messages. No I/O and no clock: the caller passes the time in."""
 
 from app.domain.amounts import LARGEST, MILLIONTHS, from_shown, shown, to_millionths
 from app.domain.cache import Cache
 from app.domain.decoding import (
-    AHEAD_LIMIT,
-    BEHIND_LIMIT,
-    DAY,
-    EPOCH,
-    FIELDS,
     LARGEST_MESSAGE,
-    PERFORMANCE,
-    ProfitReport,
-    ReportKind,
-    Update,
-    date_of,
-    day_of,
     performance_value,
     read_performance,
     read_report,
     read_update,
-    reported_symbol,
-    stored_symbol,
+)
+from app.domain.model import (
+    FIELDS,
+    PERFORMANCE,
+    ZERO,
+    Figures,
+    FiguresChange,
+    ProfitReport,
+    ReportKind,
+    Update,
+    add_up,
+)
+from app.domain.rendering import RenderedBatch, RenderedFigures
+from app.domain.symbols import reported_symbol, stored_symbol
+from app.domain.times import (
+    AHEAD_LIMIT,
+    BEHIND_LIMIT,
+    DAY,
+    EPOCH,
+    date_of,
+    day_of,
     time_in,
     to_microseconds,
     to_text,
 )
-from app.domain.rendering import Record, RenderedBatch
-from app.domain.totals import ZERO, Change, DayTotals, Figures, Totals, add_up
+from app.domain.totals import DayTotals, Totals
 
 __all__ = [
     "AHEAD_LIMIT",
@@ -40,12 +47,12 @@ __all__ = [
     "PERFORMANCE",
     "ZERO",
     "Cache",
-    "Change",
     "DayTotals",
     "Figures",
+    "FiguresChange",
     "ProfitReport",
-    "Record",
     "RenderedBatch",
+    "RenderedFigures",
     "ReportKind",
     "Totals",
     "Update",

@@ -1,29 +1,28 @@
-"""The messages that pass through: bytes in, a typed value or a RejectMessage out.
+"""Messages of other programs: bytes in, a typed value or a RejectMessage out.
 
 A report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*), a price or an order
-(TICKER_UPDATES_*): their forms are in `forms`, and for other programs in `docs/asyncapi.yaml`.
+(TICKER_UPDATES_*). Their types are in `schemas`; `docs/asyncapi.yaml` describes them to others.
 """
 
 import math
 import re
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
-from app.channels import AGGREGATE
 from app.domain.amounts import to_millionths
-from app.domain.cache import Cache
+from app.domain.model import FIELDS, PERFORMANCE, ProfitReport, Update
 from app.domain.schemas import (
     LONGEST_SENDER,
-    SYMBOL,
+    OrderData,
     PerformanceEnvelope,
     PriceData,
     ReportData,
     ReportEnvelope,
     UpdateEnvelope,
 )
+from app.domain.symbols import reported_symbols, stored_symbol
+from app.domain.times import report_time, to_microseconds, to_text
 from app.errors import RejectMessage
 
 LARGEST_MESSAGE = 64 * 1024
@@ -32,85 +31,29 @@ LARGEST_MESSAGE = 64 * 1024
 DEEPEST = 32
 """Levels that a tree in Firebase may have."""
 
-AHEAD_LIMIT = timedelta(minutes=5)
-BEHIND_LIMIT = timedelta(days=7)
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY = 86_400_000_000
-"""Microseconds in a day."""
-
-_MICROSECOND = timedelta(microseconds=1)
-_AHEAD = AHEAD_LIMIT // _MICROSECOND
-_BEHIND = BEHIND_LIMIT // _MICROSECOND
-_FIRST, _LAST = (
-    (end.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND for end in (datetime.min, datetime.max)
-)
-_SYMBOL = re.compile(SYMBOL)
-
-PERFORMANCE = "performance"
-"""The key under which a symbol's performance is stored."""
-
-ReportKind = Literal["increment", "snapshot"]
-"""What a report says: what one fill added, or the figure of the day so far."""
-
-FIELDS = ("total", "unrealized", "realized", "converted")
-
-
-class ProfitReport(NamedTuple):
-    """What one fill added: amounts in millionths, the time in microseconds since 1970 UTC."""
-
-    symbol: str
-    sender: str
-    timestamp_us: int
-    total: int
-    unrealized: int
-    realized: int
-    converted: int
-
-
-class Update(NamedTuple):
-    """A value, and where it belongs in Firebase.
-
-    `key` is the name of a node of the symbol (`performance`), or a name and an id of any
-    characters (`orders/<id>`). The fields of a `price` go into the symbol's own node.
-    """
-
-    symbol: str
-    key: str
-    value: Any
-
-
 _decode_report = msgspec.json.Decoder(ReportEnvelope).decode
 _decode_performance = msgspec.json.Decoder(PerformanceEnvelope).decode
 _decode_update = msgspec.json.Decoder(UpdateEnvelope).decode
 
 
 def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
-    """The report in `message`, and the name of the journal that carries it too, if one does.
+    """Decode a report; also return the name of the journal, if the message is there too.
 
     Args:
-        message: as it came from PROFIT_REPORT or from the journal.
-        now: microseconds since 1970 UTC, to tell reports that are absurdly early or late.
+        message: A message of PROFIT_REPORT or of the journal.
+        now: Microseconds since 1970 UTC, to reject times that are far off.
 
     Raises:
-        RejectMessage: the message cannot be counted; the text says why.
+        RejectMessage: The message cannot be counted; the text says why.
     """
     envelope = _decoded(_decode_report, message)
     data = envelope.data
-    timestamp_us = to_microseconds(data.timestamp)
-    if timestamp_us - now > _AHEAD:
-        raise RejectMessage(
-            "timestamp", f"timestamp is more than {AHEAD_LIMIT} in the future: {data.timestamp}"
-        )
-    if now - timestamp_us > _BEHIND:
-        raise RejectMessage(
-            "timestamp", f"timestamp is more than 7 days in the past: {data.timestamp}"
-        )
+    timestamp_us = report_time(data.timestamp, now)
     sender = envelope.sender or ""
     if len(sender) > LONGEST_SENDER:
         raise RejectMessage("sender", f"sender is longer than {LONGEST_SENDER} characters")
-    report = (
-        _symbols[data.symbol],
+    report = ProfitReport(
+        reported_symbols[data.symbol],
         sender,
         timestamp_us,
         to_millionths(data.total, "total"),
@@ -118,38 +61,41 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
         to_millionths(data.realized, "realized"),
         to_millionths(data.converted, "converted"),
     )
-    # A fifth of the time that ProfitReport(...) takes: it is called for every report.
-    return tuple.__new__(ProfitReport, report), envelope.journal
+    return report, envelope.journal
 
 
 def read_performance(message: bytes) -> Update:
-    """The performance in a TICKER_PERFORMANCE message.
+    """Decode a TICKER_PERFORMANCE message.
 
     Raises:
-        RejectMessage: it has not the form of one.
+        RejectMessage: The message is not a performance.
     """
     data = _decoded(_decode_performance, message).data
     return Update(stored_symbol(data.symbol), PERFORMANCE, _performance(data))
 
 
 def read_update(message: bytes) -> Update:
-    """The price or the order in a TICKER_UPDATES message.
+    """Decode a TICKER_UPDATES message: a price or an order.
 
     Raises:
-        RejectMessage: it has the form of neither.
+        RejectMessage: The message is neither.
     """
     data = _decoded(_decode_update, message).data
-    symbol = _symbols[data.symbol]
+    symbol = reported_symbols[data.symbol]
     to_microseconds(data.timestamp)
     if isinstance(data, PriceData):
         to_millionths(data.price, "price")
         value = {"price": data.price, "volume": data.volume, "timestamp": data.timestamp}
         return Update(symbol, "price", value)
+    return _order(symbol, data)
+
+
+def _order(symbol: str, data: OrderData) -> Update:
     order_id = data.order_data.order.get("id")
     if not isinstance(order_id, str | int) or isinstance(order_id, bool) or order_id == "":
         raise RejectMessage("wrong_form", "the order has no id")
     if _is_deeper(data.order_data.order, DEEPEST):
-        # Firebase would refuse it; and what can just be read can perhaps not be written again.
+        # Firebase would refuse it, and json, which can just read it, may fail to write it.
         raise RejectMessage("wrong_form", f"the order is nested more than {DEEPEST} levels deep")
     value = msgspec.structs.asdict(data.order_data) | {"timestamp": data.timestamp}
     return Update(symbol, f"orders/{order_id}", value)
@@ -163,10 +109,10 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def performance_value(data: Any) -> dict[str, Any]:
-    """The five fields of a performance out of `data`, checked; other fields are left out.
+    """Check the five fields of a performance, and leave out all others.
 
     Raises:
-        RejectMessage: a field is missing or has the wrong type.
+        RejectMessage: A field is missing or has the wrong type.
     """
     try:
         return _performance(msgspec.convert({"symbol": ""} | dict(data), ReportData))
@@ -198,92 +144,8 @@ def _decoded(decode: Any, message: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise RejectMessage("wrong_form", f"wrong form: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Python's own json writes these three words, which are not JSON.
+        # Python's json module writes these words for such floats, though they are not JSON.
         word = re.search(rb":\s*(NaN|-?Infinity)", message)
         if word:
             raise RejectMessage("amount", f"not finite: {word.group(1).decode()}") from None
         raise RejectMessage("not_json", f"not JSON: {error}") from None
-
-
-def stored_symbol(text: str) -> str:
-    """The one spelling of a symbol, or of `aggregate`.
-
-    Raises:
-        RejectMessage: no symbol can look like that.
-    """
-    symbol = text.strip()
-    if not _SYMBOL.fullmatch(symbol):
-        raise RejectMessage("symbol", f"no symbol looks like this: {text[:40]!r}")
-    capitals = symbol.upper()
-    if capitals == AGGREGATE.upper():
-        return AGGREGATE
-    # Where it can be the very same text: as key and value of `_symbols` it is in memory once then.
-    return symbol if capitals == symbol else capitals
-
-
-def reported_symbol(text: str) -> str:
-    """The one spelling of a symbol that a bot may report for.
-
-    Raises:
-        RejectMessage: no symbol can look like that, or it is reserved.
-    """
-    symbol = stored_symbol(text)
-    if symbol == AGGREGATE:
-        raise RejectMessage("symbol", f"the symbol {text!r} is reserved for the account")
-    return symbol
-
-
-_symbols = Cache(reported_symbol)
-
-
-def to_microseconds(timestamp: str) -> int:
-    """An ISO 8601 date and time as microseconds since 1970 UTC; without an offset it is UTC.
-
-    Raises:
-        RejectMessage: it is not ISO 8601, or has no time.
-    """
-    try:
-        moment = datetime.fromisoformat(timestamp)
-        if len(timestamp) <= len("2025-05-15"):
-            raise ValueError
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        timestamp_us = (moment - EPOCH) // _MICROSECOND
-        # An offset may lead out of the calendar.
-        if not _FIRST <= timestamp_us <= _LAST:
-            raise ValueError
-        return timestamp_us
-    except (ValueError, OverflowError):
-        raise RejectMessage(
-            "timestamp", f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}"
-        ) from None
-
-
-def time_in(record: Any) -> int | None:
-    """The `timestamp` of a record from elsewhere, as `to_microseconds`; None: it has no such."""
-    try:
-        return to_microseconds(record["timestamp"])
-    except (RejectMessage, LookupError, TypeError):
-        return None
-
-
-@lru_cache(maxsize=16)  # the figures of a symbol and then of the account have the same time
-def to_text(timestamp_us: int) -> str:
-    """Microseconds since 1970 UTC in the one written form, which also sorts by time."""
-    second, microsecond = divmod(timestamp_us, 1_000_000)
-    return f"{_second_to_text(second)}.{microsecond:06d}+00:00"
-
-
-@lru_cache(maxsize=1024)
-def _second_to_text(second: int) -> str:
-    return (EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
-
-
-def day_of(timestamp_us: int) -> int:
-    """The UTC day, counted from 1970-01-01, that a timestamp belongs to."""
-    return timestamp_us // DAY
-
-
-def date_of(day: int) -> date:
-    """The date of a day counted from 1970-01-01."""
-    return EPOCH.date() + timedelta(days=day)

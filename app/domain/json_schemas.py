@@ -14,7 +14,8 @@ import msgspec
 
 from app.domain import schemas as forms
 from app.domain.amounts import LARGEST
-from app.domain.decoding import AHEAD_LIMIT, BEHIND_LIMIT, LARGEST_MESSAGE
+from app.domain.decoding import LARGEST_MESSAGE
+from app.domain.times import AHEAD_LIMIT, BEHIND_LIMIT
 
 _SIZE = f"Refused if the message is longer than {LARGEST_MESSAGE:,} bytes. "
 _OPEN = "Fields that are not named here are ignored. "

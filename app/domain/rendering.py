@@ -1,39 +1,38 @@
-"""What was counted, as it is shown: bytes for the daily files, for Redis, for Firebase."""
+"""Counted figures as other programs read them: JSON for daily files, Redis and Firebase."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from app.domain.totals import Change
+from app.domain.model import FiguresChange
 
-Record = tuple[str, bytes]
+RenderedFigures = tuple[str, bytes]
 """A symbol, or `aggregate`, and its five fields as JSON."""
 
 
 class RenderedBatch:
-    """Changes, shown.
+    """The changes of one batch, rendered.
 
     Args:
-        decimals: places of the amounts.
+        decimals: Decimal places of the amounts.
     """
 
     def __init__(self, decimals: int) -> None:
         self._decimals = decimals
-        self.by_day: defaultdict[int, list[Record]] = defaultdict(list)
+        self.by_day: defaultdict[int, list[RenderedFigures]] = defaultdict(list)
         """All records of each day, in order."""
-        self.newest: list[Record] = []
-        """Those of a symbol's newest day, in order: what there is to publish and to store."""
+        self.newest: list[RenderedFigures] = []
+        """Those of each symbol's newest day, in order: to be published and stored."""
 
-    def take_in(self, changes: Iterable[Change]) -> None:
-        """Show changes.
+    def take_in(self, changes: Iterable[FiguresChange]) -> None:
+        """Render changes.
 
         Args:
-            changes: best made one by one as they are taken. A thousand figures that wait for each
-                other have left the processor's cache when they are shown, and lie scattered in
-                memory where those of many symbols are.
+            changes: Best a generator that applies each report as it is asked for: figures that
+                wait for a thousand others have left the processor's cache when they are rendered.
         """
         decimals, newest, by_day = self._decimals, self.newest, self.by_day
-        for day, symbol, figures, is_newest in changes:
-            record = symbol, figures.shown(decimals)
-            by_day[day].append(record)
-            if is_newest:
+        for change in changes:
+            record = change.symbol, change.figures.shown(decimals)
+            by_day[change.day].append(record)
+            if change.is_newest:
                 newest.append(record)

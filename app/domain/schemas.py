@@ -11,9 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.channels import SENDER
 from app.domain.amounts import LARGEST, NUMERAL
-
-SYMBOL = r"[!#-\[\]-~]{1,32}"
-"""Printable, and nothing that JSON would have to escape."""
+from app.domain.symbols import SYMBOL
 
 LONGEST_SENDER = 128
 """Characters."""

@@ -152,12 +152,12 @@ PROTECTIONS = [
     Protection(
         "a report may come from a clock that is ahead of the bridge's",
         (_DISK + "test_bridge_clock_set_back_and_ahead[-2]",),
-        (Edit("app/domain/decoding.py", "timedelta(minutes=5)", "timedelta(seconds=1)"),),
+        (Edit("app/domain/times.py", "timedelta(minutes=5)", "timedelta(seconds=1)"),),
     ),
     Protection(
         "a report may come from a clock that is behind the bridge's",
         (_DISK + "test_bridge_clock_set_back_and_ahead[2]",),
-        (Edit("app/domain/decoding.py", "timedelta(days=7)", "timedelta(minutes=1)"),),
+        (Edit("app/domain/times.py", "timedelta(days=7)", "timedelta(minutes=1)"),),
     ),
     # Disks
     Protection(

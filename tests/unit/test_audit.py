@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.domain import DayTotals, Figures, ProfitReport, ReportKind
@@ -94,7 +95,7 @@ def test_the_account_is_the_sum_of_its_symbols_and_the_rest_of_an_opening(kind: 
 def test_an_account_that_is_not_the_sum_is_a_contradiction(kind: Any) -> None:
     wrong = totals(kind)
     account = wrong.account
-    wrong.account = account._replace(realized=account.realized + 1)
+    wrong.account = msgspec.structs.replace(account, realized=account.realized + 1)
     assert contradictions(kind, OPENING, SUMS[kind], wrong) == [
         Difference("ledger", "aggregate", "realized", account.realized, account.realized + 1)
     ]

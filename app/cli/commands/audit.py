@@ -8,7 +8,7 @@ from typing import Any
 
 from app.cli.options import add_day, add_json
 from app.cli.output import print_json, print_lines, progress
-from app.domain import Figures, date_of, day_of
+from app.domain import date_of, day_of
 from app.operations.audit import LEDGER, Auditor, Difference, Findings
 from app.settings import Settings
 
@@ -89,7 +89,7 @@ def _print_differences(findings: Findings) -> None:
 def _described(one: Difference) -> str:
     place = f"  {one.place}  {one.symbol}"
     if one.place == LEDGER:
-        unit = "microseconds" if one.field == Figures._fields[-1] else "millionths"
+        unit = "microseconds" if one.field == "timestamp_us" else "millionths"
         return f"{place}  {one.field}: rows one by one {one.found}, added up {one.expected} {unit}"
     if one.field:
         return f"{place}  {one.field}: ledger {_figure(one.expected)}, there {_figure(one.found)}"

@@ -161,8 +161,8 @@ def _many(count: int, kind: ReportKind) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _line(when: str, who: str, amounts: Figures, total: int) -> str:
-    return f"{when:<15}  {who:<12}{exact.columns(*amounts[:4], total)}".rstrip()
+def _line(when: str, who: str, figures: Figures, total: int) -> str:
+    return f"{when:<15}  {who:<12}{exact.columns(*figures.amounts, total)}".rstrip()
 
 
 def _as_text(step: Step) -> str:
@@ -191,7 +191,7 @@ def _print_account(reader: LedgerReader, moment: _Moment, arguments: Namespace) 
     """Print what each symbol is of the account; the account."""
     found = account(moment.kind, moment.opening_balance, reader.paged(moment.day, moment.extent))
     rows = {share.symbol: (share.reports, share.figures) for share in found.shares}
-    rest = {"adopted": found.remainder} if any(found.remainder[:4]) else {}
+    rest = {"adopted": found.remainder} if any(found.remainder.amounts) else {}
     if arguments.json:
         beside = {name: exact.numbers(figures) for name, figures in rest.items()}
         shares = {"symbols": exact.as_json(rows), "beside_the_symbols": beside or None}

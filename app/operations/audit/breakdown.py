@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from app.domain import DayTotals, Figures, ProfitReport, ReportKind
 
 
@@ -76,4 +78,4 @@ def account(
     remainder = totals.account
     for share in shares:
         remainder = remainder.minus(share.figures)
-    return Account(shares, remainder._replace(timestamp_us=0), totals.account)
+    return Account(shares, msgspec.structs.replace(remainder, timestamp_us=0), totals.account)

@@ -91,7 +91,7 @@ def contradictions(
         Difference(LEDGER, symbol, name, added, one_by_one)
         for symbol, figures in totals.items()
         for name, one_by_one, added in zip(
-            Figures._fields, figures, symbols.get(symbol, account), strict=True
+            Figures.__struct_fields__, figures, symbols.get(symbol, account), strict=True
         )
         if one_by_one != added
     ]

@@ -45,5 +45,5 @@ def same_amounts(one: Sums, other: Sums) -> bool:
 
 
 def _amounts(sums: Sums) -> dict[str, tuple[int, ...]]:
-    found = {name: (count, *figures[:4]) for name, (count, figures) in sums.items()}
-    return {name: amounts for name, amounts in found.items() if amounts != (0, *ZERO[:4])}
+    found = {name: (count, *figures.amounts) for name, (count, figures) in sums.items()}
+    return {name: amounts for name, amounts in found.items() if amounts != (0, *ZERO.amounts)}

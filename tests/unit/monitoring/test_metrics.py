@@ -54,7 +54,7 @@ def test_alerts_are_about_metrics_that_there_are() -> None:
 @needs_promtool
 def test_each_alert_is_raised_by_what_it_is_for_and_by_nothing_else() -> None:
     done = subprocess.run(
-        ["promtool", "test", "rules", ROOT / "tests" / "unit" / "alerts_test.yml"],
+        ["promtool", "test", "rules", ROOT / "tests" / "unit" / "monitoring" / "alerts_test.yml"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,7 @@
 """What is counted, what is refused, and what the reason says."""
 
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,6 +149,30 @@ def test_a_report_that_cannot_be_counted_says_which_field_is_wrong(
 ) -> None:
     with pytest.raises(RejectMessage, match=reason):
         read(**fields)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (b"{" + b" " * LARGEST_MESSAGE, "oversized"),
+        (b"hello", "not_json"),
+        (b"{}", "wrong_form"),
+        (b'{"data": {"total": NaN}}', "amount"),
+        (envelope(report(total="much", timestamp=AT)).encode(), "amount"),
+        (envelope(report("A B", timestamp=AT)).encode(), "symbol"),
+        (envelope(report("aggregate", timestamp=AT)).encode(), "symbol"),
+        (envelope(report(timestamp=AT), "x" * 129).encode(), "sender"),
+        (envelope(report(timestamp="yesterday")).encode(), "timestamp"),
+        (envelope(report(timestamp="2025-05-15T15:00:00Z")).encode(), "timestamp"),
+    ],
+)
+def test_a_rejection_carries_the_code_that_metrics_are_labelled_with(
+    message: bytes, code: str
+) -> None:
+    with pytest.raises(RejectMessage) as caught:
+        read_report(message, NOW)
+    assert caught.value.code == code
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 @pytest.mark.parametrize("timestamp", ["2025-05-15T14:05:00Z", "2025-05-08T14:00:00Z"])

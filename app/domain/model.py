@@ -1,0 +1,127 @@
+"""What the program counts and passes on: reports, figures, changes of figures, values to store."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from app.domain.amounts import MILLIONTHS
+from app.domain.schemas import Performance
+from app.domain.times import to_text
+
+PERFORMANCE = "performance"
+"""The key under which a symbol's performance is stored."""
+
+ReportKind = Literal["increment", "snapshot"]
+"""What a report says: what one fill added, or the day's figure so far."""
+
+FIELDS = ("total", "unrealized", "realized", "converted")
+"""The four amounts of a report and of a performance."""
+
+
+class ProfitReport(NamedTuple):
+    """What one fill added: amounts in millionths, the time in microseconds since 1970 UTC.
+
+    A tuple, because it is also a row of the ledger.
+    """
+
+    symbol: str
+    sender: str
+    timestamp_us: int
+    total: int
+    unrealized: int
+    realized: int
+    converted: int
+
+
+class Update(NamedTuple):
+    """A value and its place in Firebase.
+
+    `key` is the name of a node of the symbol (`performance`), or a name and an id of any
+    characters (`orders/<id>`). The fields of a `price` go into the symbol's own node.
+    """
+
+    symbol: str
+    key: str
+    value: Any
+
+
+class Figures(msgspec.Struct, frozen=True, gc=False):
+    """Amounts in millionths, and the time of the newest report in them (0: there is none)."""
+
+    total: int = 0
+    unrealized: int = 0
+    realized: int = 0
+    converted: int = 0
+    timestamp_us: int = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(msgspec.structs.astuple(self))
+
+    @property
+    def amounts(self) -> tuple[int, int, int, int]:
+        """The four amounts, in the order of FIELDS."""
+        return self.total, self.unrealized, self.realized, self.converted
+
+    def plus(self, other: "Figures | ProfitReport") -> "Figures":
+        """Add amounts; the newer time stands."""
+        last, time = self.timestamp_us, other.timestamp_us
+        return Figures(
+            self.total + other.total,
+            self.unrealized + other.unrealized,
+            self.realized + other.realized,
+            self.converted + other.converted,
+            time if time > last else last,
+        )
+
+    def minus(self, other: "Figures") -> "Figures":
+        """Subtract the amounts of `other`; the time stays."""
+        return Figures(
+            self.total - other.total,
+            self.unrealized - other.unrealized,
+            self.realized - other.realized,
+            self.converted - other.converted,
+            self.timestamp_us,
+        )
+
+    def shown(self, decimals: int) -> bytes:
+        """Return the five fields that other programs read, as JSON, rounded to `decimals`."""
+        total, unrealized, realized, converted = self.amounts
+        step = 10 ** (6 - decimals)
+        # Most figures need no rounding, which would take two thirds of the time.
+        if total % step or unrealized % step or realized % step or converted % step:
+            places = decimals - 6
+            total, unrealized = round(total, places), round(unrealized, places)
+            realized, converted = round(realized, places), round(converted, places)
+        return _encode(
+            Performance(
+                total / MILLIONTHS,
+                unrealized / MILLIONTHS,
+                realized / MILLIONTHS,
+                converted / MILLIONTHS,
+                to_text(self.timestamp_us),
+            )
+        )
+
+
+_encode = msgspec.json.Encoder().encode
+
+ZERO = Figures()
+
+
+def add_up(figures: Iterable[Figures]) -> Figures:
+    """Return the sum of all `figures`."""
+    total = ZERO
+    for one in figures:
+        total = total.plus(one)
+    return total
+
+
+class FiguresChange(msgspec.Struct, frozen=True, gc=False):
+    """New figures of a symbol, or of the account, on one day."""
+
+    day: int
+    symbol: str
+    figures: Figures
+    is_newest: bool
+    """False for a late report: there is a newer day, and this one is not shown any more."""
