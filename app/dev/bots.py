@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from app.dev.bot import SENDER, Bot, Message, Ticker
-from app.errors import RetryLater, StopProgram
-from app.publisher import RedisPublisher
+from app.publisher import NotPublished, RedisPublisher, WrongPublisherSetting
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ def _publish(
     while True:
         try:
             publisher.publish(message.channel, message.data, sender)
-        except RetryLater as error:
+        except NotPublished as error:
             log.warning("not_published reason=%s", error)
             pause(_RETRY_PAUSE)
         else:
@@ -117,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         publisher = RedisPublisher()
-    except StopProgram as error:
+    except WrongPublisherSetting as error:
         sys.stderr.write(f"bots: {error}\n")
-        return error.exit_code
+        return 2
     chance = random.Random()  # noqa: S311 - chance, not secrets
     bots = make_bots(options.tickers, chance)
     moments = (number / options.rate for number in itertools.count())

@@ -1,46 +1,42 @@
-"""Bringing messages to Redis within a bound of time, and keeping reports that cannot be brought."""
+"""Store and forward: messages go out within a bound of time, or reports into the spool."""
+
+from __future__ import annotations
 
 import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import Enum
 from typing import Any
 
 import redis
 
-from app.channels import PROFIT_REPORT
-from app.errors import RetryLater
-from app.messaging import SOCKET_TIMEOUT, append, bare_connection
+from app.publisher.connection import SOCKET_TIMEOUT, PublisherConnection
+from app.publisher.errors import NotPublished
 from app.publisher.spool import Spool
-from app.settings import masked
 
 log = logging.getLogger(__name__)
 
+PROFIT_REPORT = "PROFIT_REPORT"
+JOURNAL = "profit-bridge:journal"
+"""The stream that keeps reports until the bridge has counted them."""
+
 _BATCH = 100
-_REPLIES = 4
-"""To MULTI, XADD, PUBLISH and EXEC."""
-
-_PLACE = b"<the message>"
-_SMALL = 4096
-"""Bytes that a connection takes at once, also if nobody reads at its other end."""
-
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
 class Published(int):
-    """What became of a message. As an int: how many listeners it has had on its channel.
+    """What became of a message. As an int: how many listeners received it on its channel.
 
     Attributes:
-        spooled: Redis could not take this report, so it has had no listener. It is on the bot's
-            disk and will be sent; to publish it again is not needed, and harmless.
+        spooled: Redis could not take this report, so nobody has received it yet. It is on the bot's
+            disk and will be sent; publishing it again is not needed, and harmless.
     """
 
     spooled: bool
 
-    def __new__(cls, listeners: int, *, spooled: bool = False) -> "Published":
+    def __new__(cls, listeners: int, *, spooled: bool = False) -> Published:
         published = super().__new__(cls, listeners)
         published.spooled = spooled
         return published
@@ -50,34 +46,44 @@ _SPOOLED = Published(0, spooled=True)
 
 
 class _Redis(Enum):
-    """What a publisher knows about Redis."""
+    """What a sender knows about Redis."""
 
-    UNKNOWN = "nobody has asked yet, or the connection was closed: finding out"
+    UNKNOWN = "not asked yet, or the connection was closed: the background thread finds out"
     OPEN = "it answers, and nothing is spooled"
-    CATCHING_UP = "it answers; what is spooled goes first"
+    CATCHING_UP = "it answers; spooled reports go first"
     AWAY = "it does not answer"
 
 
 class Sender:
-    """Brings messages to Redis within a bound, and keeps the reports that it cannot bring.
+    """Sends messages to Redis within a bound of time, and spools reports that it cannot send.
 
-    A thread in the background does all connecting, and sends what is spooled, so that no caller
-    waits longer than his bound for either. It is there only while the state is not OPEN.
+    A background thread does all connecting and sends what is spooled, so that a caller never waits
+    for either beyond its deadline. It runs only while the state is not OPEN.
 
-    `_line` is held while the connection is used, `_changed` while state or spool are; who wants
-    both takes `_line` first.
+    `_line` is held while the connection is used, `_changed` while the state or the spool is. To
+    hold both, take `_line` first.
+
+    Args:
+        connection: not connected yet.
+        place: the Redis in error texts, without a password.
+        spool: for reports that Redis cannot take.
+        journal_length: entries that the journal keeps, about.
+        timeout: seconds that `close` may take.
     """
 
     def __init__(
-        self, client: redis.Redis, url: str, spool: Spool, journal_length: int, timeout: float
+        self,
+        connection: PublisherConnection,
+        place: str,
+        spool: Spool,
+        journal_length: int,
+        timeout: float,
     ) -> None:
-        self._client = client
-        self._url = url
+        self._connection = connection
+        self._place = place
         self._spool = spool
         self._journal_length = journal_length
         self._timeout = timeout
-        self._connection = bare_connection(url)
-        self._report = self._form_of_a_report()
         self._line = threading.Lock()
         self._changed = threading.Condition()
         self._state = _Redis.UNKNOWN
@@ -86,68 +92,95 @@ class Sender:
         self._closed = threading.Event()
 
     def take_over_leftovers(self) -> None:
-        """Begin to send what ended processes have left."""
+        """Start to send what processes that have ended left in the spool."""
         with self._changed:
-            count = self._spool.adopt()
+            count = self._spool.take_over()
             if count:
                 log.info("spool_taken_over reports=%d", count)
                 self._start_background()
 
-    def send_or_keep(self, message: bytes, deadline: float) -> Published:
-        """Send a report, or keep it until it can be sent.
+    def send_report(self, message: bytes, deadline: float) -> Published:
+        """Journal and publish a report, or spool it until that is possible.
 
         Raises:
-            RetryLater: neither was possible.
+            NotPublished: neither was possible.
         """
-        packed = (b"$%d\r\n%s\r\n" % (len(message), message)).join(self._report)
         try:
-            return Published(self._send([packed], _REPLIES, deadline, is_report=True)[-1])
-        except RetryLater as error:
-            reason = error
+            replies = self._send(self._transaction([message]), deadline, is_report=True)
+            return Published(replies[-1])
+        except NotPublished as error:
+            not_sent = error
         with self._changed:
             try:
                 self._spool.append(message)
-            except RetryLater as error:
-                raise RetryLater(f"{reason}; {error}") from None
+            except NotPublished as not_spooled:
+                raise NotPublished(f"{not_sent}; {not_spooled}") from None
             finally:
                 if self._state is _Redis.OPEN:
                     self._state = _Redis.CATCHING_UP
                 self._start_background()
         return _SPOOLED
 
-    def send_or_fail(self, channel: str, message: bytes, deadline: float) -> Published:
-        """Send any other message.
+    def send_other(self, channel: str, message: bytes, deadline: float) -> Published:
+        """Publish a message that is not worth spooling.
 
         Raises:
-            RetryLater: Redis has not taken it, or it is not known whether it has.
+            NotPublished: Redis did not take it, or it is unknown whether it did.
         """
-        packed = self._connection.pack_command("PUBLISH", channel, message)
-        return Published(self._send(packed, 1, deadline, is_report=False))
+        return Published(self._send([("PUBLISH", channel, message)], deadline, is_report=False))
 
-    def _send(
-        self, packed: Sequence[bytes], replies: int, deadline: float, *, is_report: bool
-    ) -> Any:
+    def close(self) -> None:
+        """End the background thread; if Redis answers, the spool has `timeout` seconds to empty."""
+        deadline = time.monotonic() + self._timeout
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._background is None or self._state is _Redis.AWAY, self._timeout
+            )
+            self._closed.set()
+            background = self._background
+        if background is not None:
+            background.join(max(0.0, deadline - time.monotonic()))
+        # If the thread is stuck in an exchange, it disconnects as soon as that ends.
+        if self._line.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            self._connection.disconnect()
+            self._line.release()
+        with self._changed:
+            if len(self._spool):
+                log.warning("reports_left_in_spool reports=%d", len(self._spool))
+            self._spool.close()
+
+    def leave_to_parent(self) -> None:
+        """After a fork, close the child's copies of what the parent owns; no lock is reliable."""
+        self._connection.disconnect()
+        self._spool.close()
+
+    def _send(self, commands: Sequence[Sequence[Any]], deadline: float, *, is_report: bool) -> Any:
+        """Send commands, and return the reply to the last."""
+        packed = self._connection.pack(commands)
         was_lost = False
         while True:
-            self._wait_for_connection(deadline, is_report)
+            self._wait_until_usable(deadline, is_report)
             if not self._line.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise self._lost(_Redis.AWAY, f"no answer within {self._timeout} s")
+                reason = f"no answer within {self._timeout} s"
+                self._set_lost(_Redis.AWAY, reason)
+                raise self._not_published(reason)
             try:
                 if self._connection.is_connected:
-                    return self._exchange(packed, replies, deadline)
-                self._lost(_Redis.UNKNOWN, "the connection was closed")
+                    return self._connection.exchange(packed, len(commands), deadline)
+                self._set_lost(_Redis.UNKNOWN, "the connection was closed")
             except redis.ResponseError as error:
-                raise self._unusable(error) from None
+                raise self._not_published(error) from None
             except redis.TimeoutError as error:
-                raise self._lost(_Redis.AWAY, error) from None
+                self._set_lost(_Redis.AWAY, error)
+                raise self._not_published(error) from None
             except (redis.RedisError, OSError) as error:
-                # A Redis that was restarted looks like this too: connect once more.
-                self._lost(_Redis.AWAY if was_lost else _Redis.UNKNOWN, error)
+                # A Redis that restarted looks like this too: connect once more.
+                self._set_lost(_Redis.AWAY if was_lost else _Redis.UNKNOWN, error)
                 was_lost = True
             finally:
                 self._line.release()
 
-    def _wait_for_connection(self, deadline: float, is_report: bool) -> None:
+    def _wait_until_usable(self, deadline: float, is_report: bool) -> None:
         if self._state is _Redis.OPEN:
             return
         with self._changed:
@@ -155,91 +188,58 @@ class Sender:
             if not self._changed.wait_for(
                 lambda: self._state is not _Redis.UNKNOWN, max(0.0, deadline - time.monotonic())
             ):
-                raise self._lost(_Redis.AWAY, f"no connection within {self._timeout} s")
+                reason = f"no connection within {self._timeout} s"
+                self._set_lost(_Redis.AWAY, reason)
+                raise self._not_published(reason)
             if self._state is _Redis.AWAY:
-                raise self._unusable(self._reason)
+                raise self._not_published(self._reason)
             if self._state is _Redis.CATCHING_UP and is_report:
-                raise self._unusable("older reports go first")
+                raise self._not_published("older reports go first")
 
-    def _exchange(self, packed: Sequence[bytes], replies: int, deadline: float) -> Any:
-        """Send, and take so many replies; the last of them. `_line` is held.
-
-        Raises:
-            redis.ResponseError: Redis refuses; the connection can be used further.
-            redis.RedisError, OSError: the connection is closed.
-        """
-        connection = self._connection
-        refusal: redis.ResponseError | None = None
-        reply: Any = None
-        try:
-            if len(packed) > 1 or len(packed[0]) > _SMALL:
-                connection.update_current_socket_timeout(max(0.001, deadline - time.monotonic()))
-            connection.send_packed_command(packed, check_health=False)
-            for _ in range(replies):
-                left = max(0.001, deadline - time.monotonic())
-                try:
-                    reply = connection.read_response(timeout=left)
-                except redis.ResponseError as error:
-                    refusal = refusal or error
-        except BaseException:
-            # Also an exception of a signal handler: the rest of the answer must not be read as
-            # the answer to something else.
-            connection.disconnect()
-            raise
-        if refusal is None and isinstance(reply, list):
-            refusal = next((part for part in reply if isinstance(part, redis.ResponseError)), None)
-        if refusal is not None:
-            raise refusal
-        return reply
-
-    def _transaction(self, messages: Sequence[bytes]) -> list[Any]:
-        """The commands that journal and publish reports, all of them or none."""
-        pipeline = self._client.pipeline()
+    def _transaction(self, messages: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """Return the commands that journal and publish reports, all of them or none."""
+        commands: list[tuple[Any, ...]] = [("MULTI",)]
         for message in messages:
-            append(pipeline, message, self._journal_length)
-            pipeline.publish(PROFIT_REPORT, message)
-        return [("MULTI",), *(words for words, _ in pipeline.command_stack), ("EXEC",)]
+            at_most = ("MAXLEN", "~", self._journal_length)
+            commands.append(("XADD", JOURNAL, *at_most, "*", "message", message))
+            commands.append(("PUBLISH", PROFIT_REPORT, message))
+        commands.append(("EXEC",))
+        return commands
 
-    def _form_of_a_report(self) -> list[bytes]:
-        """The transaction of one report, split where the message is: packed once for all."""
-        packed = self._connection.pack_commands(self._transaction([_PLACE]))
-        return b"".join(packed).split(b"$%d\r\n%s\r\n" % (len(_PLACE), _PLACE))
-
-    def _lost(self, state: _Redis, error: object) -> RetryLater:
-        """Redis has not answered; the background finds out when it does again."""
+    def _set_lost(self, state: _Redis, reason: object) -> None:
+        """Note that Redis did not answer; the background thread finds out when it does again."""
         with self._changed:
-            self._reason = str(error)
+            self._reason = str(reason)
             if state is _Redis.AWAY and self._state is not _Redis.AWAY:
-                log.warning("redis_away reason=%s", self._unusable(error))
+                log.warning("redis_away reason=%s", self._not_published(reason))
             if self._state is not _Redis.AWAY:
                 self._state = state
             self._start_background()
             self._changed.notify_all()
-        return self._unusable(error)
 
-    def _unusable(self, error: object) -> RetryLater:
-        return RetryLater(f"cannot use Redis at {masked(self._url)}: {error}")
+    def _not_published(self, reason: object) -> NotPublished:
+        return NotPublished(f"cannot use Redis at {self._place}: {reason}")
 
     def _start_background(self) -> None:
-        """`_changed` is held."""
+        """Start the background thread unless it runs; `_changed` is held."""
         if self._background is None and not self._closed.is_set():
             self._background = threading.Thread(
-                target=self._find_redis, name="publisher", daemon=True
+                target=self._run_background, name="publisher", daemon=True
             )
             self._background.start()
 
-    def _find_redis(self) -> None:
-        """Connect and send what is spooled, again and again until nothing is."""
+    def _run_background(self) -> None:
+        """Connect and send what is spooled, again and again until nothing is left."""
         pause = _FIRST_PAUSE
         try:
             while not self._closed.is_set():
                 try:
                     self._catch_up()
                 except redis.ResponseError as error:
-                    # It answers others; the reports go on waiting.
-                    log.warning("spool_refused reason=%s", self._unusable(error))
+                    # Other messages go through; the reports go on waiting.
+                    log.warning("spool_refused reason=%s", self._not_published(error))
                 except (redis.RedisError, OSError) as error:
-                    self._lost(_Redis.AWAY, error)
+                    self._set_lost(_Redis.AWAY, error)
                 else:
                     return
                 self._closed.wait(pause)
@@ -254,10 +254,12 @@ class Sender:
                     self._connection.disconnect()
 
     def _catch_up(self) -> None:
-        """Return with state OPEN, or when closed."""
+        """Connect and send what is spooled; return in state OPEN, or when closed."""
         sent = 0
         while True:
-            self._connect()
+            with self._line:
+                if not self._connection.is_connected:
+                    self._connection.connect()
             with self._changed:
                 if self._closed.is_set():
                     return
@@ -271,48 +273,17 @@ class Sender:
                 if self._state is _Redis.OPEN:
                     break
             if batch:
-                commands = self._transaction(batch)
-                packed = self._connection.pack_commands(commands)
-                with self._line:
-                    self._exchange(packed, len(commands), time.monotonic() + SOCKET_TIMEOUT)
-                with self._changed:
-                    if self._closed.is_set():
-                        return
-                    self._spool.drop(len(batch))
+                self._send_batch(batch)
                 sent += len(batch)
         if sent:
             log.info("spool_sent reports=%d", sent)
 
-    def _connect(self) -> None:
+    def _send_batch(self, batch: Sequence[bytes]) -> None:
+        commands = self._transaction(batch)
+        packed = self._connection.pack(commands)
         with self._line:
-            if not self._connection.is_connected:
-                self._connection.connect()
-                # A half-open Redis accepts connections.
-                with suppress(redis.ResponseError):
-                    ping = self._connection.pack_command("PING")
-                    self._exchange(ping, 1, time.monotonic() + SOCKET_TIMEOUT)
-
-    def close(self) -> None:
-        """End the background; what is spooled gets `timeout` seconds if Redis answers."""
-        deadline = time.monotonic() + self._timeout
+            self._connection.exchange(packed, len(commands), time.monotonic() + SOCKET_TIMEOUT)
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._background is None or self._state is _Redis.AWAY, self._timeout
-            )
-            self._closed.set()
-            background = self._background
-        if background is not None:
-            background.join(max(0.0, deadline - time.monotonic()))
-        # If it hangs in the middle of something it ends, and disconnects, as soon as that does.
-        if self._line.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            self._connection.disconnect()
-            self._line.release()
-        with self._changed:
-            if len(self._spool):
-                log.warning("reports_left_in_spool reports=%d", len(self._spool))
-            self._spool.close()
-
-    def leave_to_parent(self) -> None:
-        """Close this process's copies of what belongs to the parent; no lock can be relied on."""
-        self._connection.disconnect()
-        self._spool.close()
+            # Once closed, the spool has let go of its files: the next publisher sends this again.
+            if not self._closed.is_set():
+                self._spool.drop(len(batch))

@@ -1,9 +1,11 @@
 """The spool: reports that Redis could not take, kept on the bot's disk until it can.
 
-Each writer has a file of its own, locked for as long as it lives; what a process that ended has
-left is taken over by the next one. A line of a file is a report: a checksum, a blank, the message.
-The first line says up to where the file has been sent: a restart does not send it all again.
+Each writer has a file of its own, which it locks for as long as it lives. What a process leaves
+behind is taken over by the next one. Each line is a report: a checksum, a blank, the message. The
+first line says how much of the file has been sent, so that a restart does not send it all again.
 """
+
+from __future__ import annotations
 
 import fcntl
 import io
@@ -17,26 +19,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import RetryLater
+from app.publisher.errors import NotPublished
 
 log = logging.getLogger(__name__)
 
 LIMIT = 16 * 1024 * 1024
-"""Bytes that the files of one spool may have: about 40,000 reports."""
+"""Bytes that the files of one spool may take: about 40,000 reports."""
 
 _HEAD = b"%020d\n"
 _HEAD_LENGTH = 21
 
 
 class Spool:
-    """Messages for one Redis, oldest first. A file is there only while one of them waits.
+    """Messages for one Redis, oldest first. A file exists only while one of its messages waits.
 
-    Its owner sees to it that one thread uses it at a time.
+    Not safe for threads: the owner takes care that one uses it at a time.
 
     Args:
-        folder: of the files; many processes may share it.
-        target: names the Redis; what waits for one is never sent to another. Without `/@*?[`.
-        limit: bytes that the files may have.
+        folder: where the files are; many processes may share it.
+        target: the name of the Redis, without `/@*?[`. No message goes to another target.
+        limit: bytes that the files may take.
     """
 
     def __init__(self, folder: Path, target: str, limit: int = LIMIT) -> None:
@@ -49,8 +51,8 @@ class Spool:
     def __len__(self) -> int:
         return sum(len(file.waiting) for file in self._files)
 
-    def adopt(self) -> int:
-        """Take over the files of processes that have ended; how many messages they hold."""
+    def take_over(self) -> int:
+        """Take over the files of processes that have ended; return how many messages they hold."""
         before = len(self)
         for path in sorted(self._folder.glob(f"{self._target}@*.spool")):
             try:
@@ -60,18 +62,18 @@ class Spool:
                 continue
             if file is not None:
                 self._files.append(file)
-        self._remove_what_is_sent()
+        self._remove_sent_files()
         return len(self) - before
 
     def append(self, message: bytes) -> None:
-        """Keep `message`, one line of text, behind all others; it is on the disk on return.
+        """Write `message`, one line of text, behind all others; it is on the disk on return.
 
         Raises:
-            RetryLater: the spool is full, or the disk does not take it. Nothing is kept then.
+            NotPublished: the spool is full, or the disk does not take the message.
         """
         record = b"%08x %s\n" % (zlib.crc32(message), message)
         if _HEAD_LENGTH + len(record) + sum(file.size for file in self._files) > self._limit:
-            raise RetryLater(
+            raise NotPublished(
                 f"the spool {self._folder} is full: it holds {len(self)} reports, and no more than "
                 f"{self._limit} bytes"
             )
@@ -82,30 +84,30 @@ class Spool:
             self._own.append(record, message)
         except OSError as error:
             reason = error.strerror or error
-            raise RetryLater(f"the spool {self._folder} keeps nothing: {reason}") from None
+            raise NotPublished(f"the spool {self._folder} keeps nothing: {reason}") from None
         finally:
-            self._remove_what_is_sent()
+            self._remove_sent_files()
 
     def oldest(self, count: int) -> list[bytes]:
-        """Up to `count` messages, oldest first; they stay until `drop`."""
+        """Return up to `count` messages, oldest first; they stay until `drop`."""
         waiting = (item.message for file in self._files for item in file.waiting)
         return list(itertools.islice(waiting, count))
 
     def drop(self, count: int) -> None:
-        """Forget the `count` oldest messages: they were sent."""
+        """Remove the `count` oldest messages, because they were sent."""
         for file in self._files:
             dropped = min(count, len(file.waiting))
             file.drop(dropped)
             count -= dropped
-        self._remove_what_is_sent()
+        self._remove_sent_files()
 
     def close(self) -> None:
-        """Let go of the files; what waits in them is there for the next process."""
+        """Release the files; the next process takes over what waits in them."""
         while self._files:
             self._files.popleft().close()
         self._own = None
 
-    def _remove_what_is_sent(self) -> None:
+    def _remove_sent_files(self) -> None:
         for file in [file for file in self._files if not file.waiting]:
             self._files.remove(file)
             if file is self._own:
@@ -114,14 +116,14 @@ class Spool:
 
 
 class _Waiting(NamedTuple):
-    """A message, and the place in its file where the next one begins."""
+    """A message, and the offset in its file at which the next one begins."""
 
     message: bytes
     end: int
 
 
 class _File:
-    """One locked file. The lock ends with the process, however that ends."""
+    """One locked file. The lock ends with the process, whatever ends it."""
 
     def __init__(self, path: Path, opened: io.FileIO) -> None:
         self.path = path
@@ -131,8 +133,8 @@ class _File:
         self._is_damaged = False
 
     @classmethod
-    def create(cls, folder: Path, target: str) -> "_File":
-        """A new file, empty and on the disk.
+    def create(cls, folder: Path, target: str) -> _File:
+        """Create an empty file, safely on the disk.
 
         Raises:
             OSError: the disk does not take it.
@@ -144,7 +146,7 @@ class _File:
                 opened = io.FileIO(path, "x+")
             except FileExistsError:
                 continue
-            # Another process may have taken the empty file for one that was left.
+            # Until it is locked, another process may take the empty file for one left behind.
             if _is_locked_by_us(opened, path):
                 break
             opened.close()
@@ -159,8 +161,8 @@ class _File:
         return file
 
     @classmethod
-    def take_over(cls, path: Path) -> "_File | None":
-        """The file at `path`, or None if a process has it or has just removed it.
+    def take_over(cls, path: Path) -> _File | None:
+        """Return the file at `path`, or None if a process holds it or has just removed it.
 
         Raises:
             OSError: it cannot be read.
@@ -186,8 +188,8 @@ class _File:
         start = int(head) if head.strip().isdigit() else _HEAD_LENGTH
         if start > len(content):
             start = _HEAD_LENGTH
-        # What follows the last line end was being written when the process ended: its caller was
-        # never told that it is kept.
+        # What follows the last line end was being written when the process ended: no caller was
+        # told that it is on the disk.
         for line in content[start:].split(b"\n")[:-1]:
             start += len(line) + 1
             checksum, _, message = line.partition(b" ")
@@ -197,7 +199,7 @@ class _File:
                 self._is_damaged = True
 
     def append(self, record: bytes, message: bytes) -> None:
-        """Write `record` behind the others, for good.
+        """Append `record` durably.
 
         Raises:
             OSError: the disk does not take it; the file is as before.
@@ -213,17 +215,17 @@ class _File:
         self.waiting.append(_Waiting(message, self.size))
 
     def drop(self, count: int) -> None:
-        """Forget the `count` oldest messages."""
+        """Remove the `count` oldest messages."""
         end = None
         for _ in range(count):
             end = self.waiting.popleft().end
         if end is not None and self.waiting:
-            # Not synced: if it is lost, messages are sent again that count once.
+            # Not synced: if it is lost, messages are sent a second time and still count once.
             with suppress(OSError):
                 _write(self._opened, _HEAD % end, 0)
 
     def remove(self) -> None:
-        """Delete the file, or if lines of it are damaged leave it to a person."""
+        """Delete the file, or set it aside for a person if lines of it are damaged."""
         try:
             if self._is_damaged:
                 log.warning("spool_damaged file=%s", f"{self.path}.damaged")
@@ -235,12 +237,12 @@ class _File:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back; a copy of it in another process, after a fork, stays as it is."""
+        """Release the lock, but not its copy in another process after a fork."""
         self._opened.close()
 
 
 def _is_locked_by_us(opened: io.FileIO, path: Path) -> bool:
-    """Lock the file, if it is still the one at `path` and nobody else has it."""
+    """Lock the file unless another process holds it, and tell whether it is still at `path`."""
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(opened.fileno()), path.stat())
@@ -248,10 +250,10 @@ def _is_locked_by_us(opened: io.FileIO, path: Path) -> bool:
         return False
 
 
-def _write(opened: io.FileIO, content: bytes, place: int) -> None:
+def _write(opened: io.FileIO, content: bytes, offset: int) -> None:
     while content:
-        written = os.pwrite(opened.fileno(), content, place)
-        content, place = content[written:], place + written
+        written = os.pwrite(opened.fileno(), content, offset)
+        content, offset = content[written:], offset + written
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,8 +17,7 @@ import pytest
 import redis
 
 from app.channels import JOURNAL
-from app.errors import RetryLater
-from app.publisher import RedisPublisher
+from app.publisher import NotPublished, RedisPublisher
 from tests.system import PATIENCE, ROOT, System, now_text, report, wait_until
 
 Make = Callable[..., RedisPublisher]
@@ -239,7 +238,7 @@ def test_a_half_open_redis_holds_up_one_publish_and_not_every_one(
     waits.clear()
     for number in range(2, 52):
         assert publisher.publish("PROFIT_REPORT", report("SOFI", number), "bot").spooled
-        with pytest.raises(RetryLater):
+        with pytest.raises(NotPublished):
             publisher.publish("TICKER_UPDATES_SOFI", {"type": "price", "price": 1.0})
     # Waiting for an answer begins with sending: only the first was sent. No other waited at all.
     assert waits == []
@@ -315,7 +314,7 @@ def test_threads_that_share_a_publisher_lose_nothing_and_keep_each_its_order(
 
     def reach_redis() -> bool:
         data = {"type": "price", "symbol": "SOFI", "price": 1.0}
-        with suppress(RetryLater):
+        with suppress(NotPublished):
             return publisher.publish("TICKER_UPDATES_SOFI", data) == 0
         return False
 
@@ -358,13 +357,13 @@ def test_a_price_is_not_kept_and_goes_through_again_once_redis_is_back(
     publisher = publishers()
     stop_redis(system)
     for _ in range(3):
-        with pytest.raises(RetryLater, match=r"cannot use Redis at redis://127\.0\.0\.1"):
+        with pytest.raises(NotPublished, match=r"cannot use Redis at redis://127\.0\.0\.1"):
             publisher.publish("TICKER_UPDATES_SOFI", {"type": "price", "price": 1.0})
     assert not (system.folder / "spool").exists()
     system.restart_redis()
 
     def goes_through() -> bool:
-        with suppress(RetryLater):
+        with suppress(NotPublished):
             return publisher.publish("TICKER_UPDATES_SOFI", {"type": "price"}) == 0
         return False
 
@@ -391,12 +390,12 @@ def test_a_report_that_nobody_could_keep_is_told_with_both_reasons(
     publisher = RedisPublisher(system.redis_server.url, spool=blocked, timeout=0.3)
     stop_redis(system)
     data = report("SOFI", 1)
-    with pytest.raises(RetryLater, match=r"cannot use Redis at .*blocked keeps nothing: "):
+    with pytest.raises(NotPublished, match=r"cannot use Redis at .*blocked keeps nothing: "):
         publisher.publish("PROFIT_REPORT", data, "bot")
     system.restart_redis()
 
     def goes_through() -> bool:
-        with suppress(RetryLater):
+        with suppress(NotPublished):
             return not publisher.publish("PROFIT_REPORT", data, "bot").spooled
         return False
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from app.errors import RetryLater
-from app.publisher import RedisPublisher
+from app.publisher import NotPublished, RedisPublisher
 from tests.system import PATIENCE, System, report, wait_until
 
 
@@ -77,7 +76,7 @@ class Trading:
             try:
                 self._publisher.publish("PROFIT_REPORT", data, sender="bot")
                 break
-            except RetryLater:
+            except NotPublished:
                 if self._done.wait(0.05):
                     return
         self.sums[symbol] += amount

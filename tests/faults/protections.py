@@ -48,7 +48,7 @@ _FIREBASE = "tests/faults/test_firebase.py::"
 _PUBLISHER = "tests/acceptance/test_publisher.py::"
 _REDIS = "tests/faults/test_redis.py::"
 _RESTARTS = "tests/acceptance/test_restarts.py::"
-_SPOOL = "tests/integration/test_spool.py::"
+_SPOOL = "tests/integration/publisher/test_spool.py::"
 _WORKERS = "tests/faults/test_workers_killed.py::"
 
 _OVERDUE = Edit(
@@ -254,9 +254,9 @@ PROTECTIONS = [
         (_REDIS + "test_half_open_on_the_publishers_side",),
         (
             Edit(
-                "app/publisher/sender.py",
-                "left = max(0.001, deadline - time.monotonic())",
-                "left = 3600.0",
+                "app/publisher/connection.py",
+                "return max(_SHORTEST_WAIT, deadline - time.monotonic())",
+                "return 3600.0",
             ),
         ),
     ),

@@ -14,10 +14,10 @@ from app.cli.output import print_error, print_lines, progress
 from app.cli.replaying import data_of, moved
 from app.cli.safety import add_flag, refuse_other_machine, refuse_same_deployment
 from app.domain import DAY, FIELDS, ProfitReport, ReportKind, date_of, to_text
-from app.errors import RetryLater, StopProgram, WrongUse
+from app.errors import StopProgram, WrongUse
 from app.messaging import connect, reaching
 from app.operations.audit import Sums, Tally, same_amounts
-from app.publisher import RedisPublisher
+from app.publisher import NotPublished, RedisPublisher
 from app.settings import Settings, masked
 from app.shutdown import ShutdownRequested, ShutdownSignals
 from app.urls import checked
@@ -134,7 +134,7 @@ def _send(
                 say(f"{sent.reports:,} of {extent.reports:,} reports")
     except ShutdownRequested:
         return sent, "stopped"
-    except RetryLater as error:
+    except NotPublished as error:
         return sent, str(error)
     finally:
         publisher.close()

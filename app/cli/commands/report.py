@@ -12,9 +12,9 @@ from app.channels import PROFIT_REPORT
 from app.cli.options import add_json, positive
 from app.cli.output import print_error, print_json, print_lines, progress
 from app.domain import FIELDS, MILLIONTHS, ProfitReport, read_report, reported_symbol, to_millionths
-from app.errors import RejectMessage, WrongUse
+from app.errors import RejectMessage, RetryLater, WrongUse
 from app.operations.round_trip import RoundTrip
-from app.publisher import Published, RedisPublisher
+from app.publisher import NotPublished, Published, RedisPublisher
 from app.settings import Settings, masked
 
 WAIT_SECONDS = 30.0
@@ -78,6 +78,8 @@ def run(settings: Settings, arguments: Namespace) -> int:
         if round_trip:
             with progress("waiting for the figures"):
                 has_arrived = _see(round_trip, began, arguments.wait, told, published)
+    except NotPublished as error:
+        raise RetryLater(str(error)) from None
     finally:
         publisher.close()
         if round_trip:

@@ -18,7 +18,7 @@ from app.dev.bots import FIRST_PRICES, make_bots, trade
 from app.dev.processes import Process, free_port, wait_until
 from app.dev.trading_day import moments, share_of_fills
 from app.domain import read_report, read_update, to_microseconds, to_millionths
-from app.errors import RetryLater
+from app.publisher import NotPublished
 from tests.system import ROOT
 
 AMOUNTS = ("total", "unrealized", "realized", "converted")
@@ -38,7 +38,7 @@ class BulkConnection:
         assert sender == SENDER or not self.expects_one_sender
         if self.failures:
             self.failures -= 1
-            raise RetryLater("Redis is away")
+            raise NotPublished("Redis is away")
         if len(self.sent) == self.messages:
             raise KeyboardInterrupt
         self.sent.append((channel, message_data))

@@ -1,0 +1,96 @@
+"""The publisher can be taken out of this repository, and speaks the bridge's language."""
+
+import ast
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import channels
+from app.domain import read_report
+from app.messaging import append, connect, journal_name
+from app.publisher import RedisPublisher, sender
+from app.publisher.sender import Sender
+from tests.system import ROOT, report
+
+FOLDER = ROOT / "app" / "publisher"
+URL = "redis://127.0.0.1:1/3"
+
+IMPORTED = """
+import sys
+import app.publisher
+print(*sorted(name.partition(".")[0] if not name.startswith("app.") else name
+              for name in sys.modules if name not in sys.stdlib_module_names))
+"""
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_its_syntax_is_that_of_python_3_9(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+def test_it_loads_nothing_of_the_bridge_and_only_redis_besides() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    ours = {name for name in found.stdout.split() if name.startswith("app.")}
+    assert {name for name in ours if not name.startswith("app.publisher")} == set()
+    assert "msgspec" not in found.stdout.split()
+
+
+class _Recorder:
+    """Stands in for the sender."""
+
+    def __init__(self) -> None:
+        self.reports: list[bytes] = []
+        self.others: list[tuple[str, bytes]] = []
+
+    def send_report(self, message: bytes, deadline: float) -> None:
+        self.reports.append(message)
+
+    def send_other(self, channel: str, message: bytes, deadline: float) -> None:
+        self.others.append((channel, message))
+
+
+def recorded(tmp_path: Path) -> tuple[RedisPublisher, _Recorder]:
+    made, recorder = RedisPublisher(URL, spool=tmp_path), _Recorder()
+    made._sender = recorder  # type: ignore[assignment]
+    return made, recorder
+
+
+def test_channel_and_journal_are_named_as_in_the_bridge(tmp_path: Path) -> None:
+    assert sender.PROFIT_REPORT == channels.PROFIT_REPORT
+    assert sender.JOURNAL == channels.JOURNAL
+    made, recorder = recorded(tmp_path)
+    made.publish(channels.PROFIT_REPORT, report("SOFI", 1), "bot")
+    (message,) = recorder.reports
+    assert json.loads(message)["journal"] == journal_name(connect(URL))
+
+
+def test_a_report_is_journaled_with_the_command_of_the_bridge() -> None:
+    pipeline = connect(URL).pipeline()
+    append(pipeline, b"message", 2000)
+    ((expected, _),) = pipeline.command_stack
+    made: Any = Sender.__new__(Sender)
+    made._journal_length = 2000
+    multi, journaled, published, execute = made._transaction([b"message"])
+    encode = connect(URL).get_encoder().encode
+    assert [encode(word) for word in journaled] == [encode(word) for word in expected]
+    assert published == ("PUBLISH", channels.PROFIT_REPORT, b"message")
+    assert (multi, execute) == (("MULTI",), ("EXEC",))
+
+
+def test_the_bridge_reads_what_is_published(tmp_path: Path) -> None:
+    made, recorder = recorded(tmp_path)
+    made.publish(channels.PROFIT_REPORT, report("SOFI", 12.5), "bot")
+    made.publish("TICKER_UPDATES_SOFI", {"type": "price"})
+    read, journal = read_report(recorder.reports[0], time.time_ns() // 1000)
+    assert (read.symbol, read.sender) == ("SOFI", "bot")
+    assert journal == journal_name(connect(URL))
+    ((channel, message),) = recorder.others
+    assert channel == "TICKER_UPDATES_SOFI"
+    assert json.loads(message).keys() == {"data", "timestamp", "sender"}
