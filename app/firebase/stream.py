@@ -10,8 +10,9 @@ import google.auth.exceptions
 import requests
 import urllib3
 
-from app.firebase.client import FirebaseClient, node_path
+from app.firebase.client import FirebaseClient
 from app.firebase.events import Event, events_of
+from app.firebase.paths import node_path
 from app.settings import Settings
 
 KEEP_ALIVE = 30.0
@@ -19,7 +20,6 @@ KEEP_ALIVE = 30.0
 
 _SILENCE = 1.5 * KEEP_ALIVE
 _LATE = KEEP_ALIVE + 5.0
-_CONNECT_WITHIN = 5.0
 _RETRY_PAUSE = 1.0
 _AT_ONCE = 65_536
 
@@ -49,7 +49,7 @@ class Stream:
     def __init__(
         self, settings: Settings, on_event: Callable[[Event], None], symbol: str | None = None
     ) -> None:
-        self._client = _Streaming(settings)
+        self._client = FirebaseClient(settings)
         self._below = "" if symbol is None else node_path(symbol, "performance")
         self._on_event = on_event
         self._answer: requests.Response | None = None
@@ -92,7 +92,7 @@ class Stream:
             self._closed.wait(_RETRY_PAUSE)
 
     def _listen(self) -> None:
-        with self._client.opened(self._below) as answer:
+        with self._client.stream(self._below, _SILENCE) as answer:
             if not answer.ok:
                 raise ConnectionError(f"Firebase answers {answer.status_code}: {answer.text[:200]}")
             for event in events_of(_lines(answer)):
@@ -100,25 +100,6 @@ class Stream:
                 self._heard_at = time.monotonic()
                 if event.kind in {"put", "patch"}:
                     self._on_event(event)
-
-
-class _Streaming(FirebaseClient):
-    """Signs in as the workers do."""
-
-    def opened(self, below: str) -> requests.Response:
-        """The beginning of an event stream."""
-        node = self._root.child(below) if below else self._root
-        client: Any = node._client
-        session: requests.Session = client.create_listener_session()
-        # A proxy of the environment is none for a database on this machine.
-        session.trust_env = self.url.startswith("https")
-        return session.get(
-            client.base_url + node._add_suffix(),
-            params=client.params,
-            headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
-            stream=True,
-            timeout=(_CONNECT_WITHIN, _SILENCE),
-        )
 
 
 def _lines(answer: requests.Response) -> Iterator[str]:

@@ -237,7 +237,7 @@ def test_a_healthy_system_is_told_as_healthy_and_a_denial_as_what_it_is(running:
         "figures in Firebase": SKIPPED,
     }
     assert "Permission denied" in findings["firebase"]["found"]
-    assert "a rule that allows it" in findings["firebase"]["fix"]
+    assert "a rule that allows writing to profit-bridge" in findings["firebase"]["fix"]
     assert findings["rejected"]["fix"] == "see python -m app rejected"
 
 

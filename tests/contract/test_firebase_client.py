@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.domain import Update
-from app.errors import GiveUp, Misconfigured, RetryLater
+from app.errors import GiveUp, Misconfigured, OutcomeUnknown, RetryLater
 from app.firebase import (
+    HEALTH_CHECK_PATH,
     FirebaseClient,
     escape_key,
     firebase_of_this_process,
@@ -137,6 +138,47 @@ def test_escaping_is_undone_and_leaves_nothing_that_rtdb_forbids(text: str) -> N
 def test_the_escape_is_the_one_of_the_contract() -> None:
     assert node_path("BRK.B", "performance") == "BRK!2EB/performance"
     assert escape_key("a!b") == "a!21b"
+
+
+def test_a_value_is_read_as_it_is_in_the_database(
+    client: FirebaseClient, firebase: Firebase
+) -> None:
+    assert client.get("SOFI/price") == 1.5
+    assert client.get() == firebase.get()
+    assert client.get("HOOD") is None
+
+
+def test_keys_are_read_without_what_is_below_them(client: FirebaseClient) -> None:
+    client.store_ticker_data("BRK.B", "performance", PERFORMANCE)
+    assert sorted(client.keys()) == ["BRK!2EB", "SOFI"]
+    assert sorted(client.keys("SOFI")) == ["orders", "price"]
+    assert client.keys("SOFI/price") == client.keys("HOOD") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "means"),
+    [
+        ({"status": 503}, RetryLater),
+        ({"drop": True}, RetryLater),
+        ({"status": 401}, Misconfigured),
+        ({"status": 404}, Misconfigured),
+        ({"status": 400}, GiveUp),
+    ],
+)
+def test_a_read_that_fails_says_what_to_do(
+    client: FirebaseClient, firebase: Firebase, fault: dict[str, Any], means: type[Exception]
+) -> None:
+    firebase.faults(fault)
+    for read in (client.get, client.keys):
+        with pytest.raises(means) as raised:
+            read("SOFI")
+        assert type(raised.value) is not OutcomeUnknown
+
+
+def test_a_health_check_leaves_nothing_behind(client: FirebaseClient, firebase: Firebase) -> None:
+    assert client.health_check()
+    assert firebase.get(HEALTH_CHECK_PATH) is None
+    assert any(HEALTH_CHECK_PATH in path for path, _ in firebase.writes())
 
 
 @pytest.mark.parametrize("status", [423, 429, 500, 502, 503, 504])

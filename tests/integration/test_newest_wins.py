@@ -208,7 +208,7 @@ def test_one_poisoned_value_is_kept_and_the_rest_is_stored(
     assert len(firebase.requests) <= 13
     (failed,) = read_failed(redis_url)
     assert (failed["symbol"], failed["value"]) == ("S13", "poison")
-    assert "will not take this" in failed["reason"]
+    assert "Firebase rejects the write" in failed["reason"]
 
 
 def test_a_slot_whose_value_was_refused_takes_the_next_one(

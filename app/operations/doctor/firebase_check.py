@@ -1,44 +1,15 @@
-"""Firebase: does it take, show and give up a value, as it will those of the workers."""
+"""Firebase: does it accept, show and delete a value, as it must for the workers."""
 
 import time
-import uuid
-from datetime import UTC, datetime
-
-from firebase_admin import db
-from firebase_admin.exceptions import NotFoundError
 
 from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
-from app.firebase import FIREBASE_ERRORS, FirebaseClient
+from app.firebase import HEALTH_CHECK_PATH, DatabaseNotFound, FirebaseClient
 from app.operations.doctor.findings import FAIL, OK, SKIPPED, Deployment, Finding, one_line
 from app.settings import Settings, masked
 
-PROBE = "profit-bridge/doctor"
-"""Outside FIREBASE_ROOT, where no front end looks."""
-
-
-class _HealthCheck(FirebaseClient):
-    """Writes, reads and deletes a value of its own."""
-
-    def probe(self) -> bool:
-        """Whether what was written could be read.
-
-        Raises:
-            ProfitBridgeError: as `FirebaseClient.store_ticker_data`.
-        """
-        node = db.reference(f"{PROBE}/{uuid.uuid4().hex}", app=self._app)
-        value = {"written": datetime.now(UTC).isoformat()}
-        try:
-            node.set(value)
-            try:
-                return bool(node.get() == value)
-            finally:
-                node.delete()
-        except FIREBASE_ERRORS as error:
-            raise self._translated(error) from None
-
 
 def firebase(deployment: Deployment) -> Finding:
-    """Whether the database takes a value with these credentials, under its rules."""
+    """Check that the database accepts a value with these credentials, under its rules."""
     settings = deployment.settings
     if not (settings.firebase_database_url or settings.firebase_database_emulator_host):
         return Finding(
@@ -48,21 +19,22 @@ def firebase(deployment: Deployment) -> Finding:
         )
     began = time.monotonic()
     try:
-        prober = _HealthCheck(settings)
+        client = FirebaseClient(settings)
     except StopProgram as error:
         fix = "download the key again: Firebase console, Project settings, Service accounts"
         return Finding(FAIL, str(error), fix)
     try:
-        same = prober.probe()
+        is_healthy = client.health_check()
     except (RetryLater, Misconfigured) as error:
         return Finding(FAIL, one_line(error), _fix_for(error, settings))
     finally:
-        prober.close()
-    where = masked(settings.database_url)
-    if not same:
-        return Finding(FAIL, f"{where} does not show what was written", "see whose database it is")
+        client.close()
+    url = masked(settings.database_url)
+    if not is_healthy:
+        fix = "check that the URL is that of a Realtime Database"
+        return Finding(FAIL, f"{url} does not return the value that was written", fix)
     took = time.monotonic() - began
-    return Finding(OK, f"{where}: written, read and deleted in {1000 * took:.0f} ms")
+    return Finding(OK, f"{url}: wrote, read and deleted a value in {1000 * took:.0f} ms")
 
 
 def _fix_for(error: ProfitBridgeError, settings: Settings) -> str:
@@ -70,7 +42,10 @@ def _fix_for(error: ProfitBridgeError, settings: Settings) -> str:
     if settings.firebase_database_emulator_host:
         variable = "FIREBASE_DATABASE_EMULATOR_HOST"
     if isinstance(error, RetryLater):
-        return f"if it goes on: correct {variable}, or let this machine reach it"
-    if isinstance(error.__context__, NotFoundError):
+        return f"if this persists, correct {variable}, or let this machine reach that address"
+    if isinstance(error, DatabaseNotFound):
         return f"correct {variable}"
-    return f"give the service account the right to write, and {PROBE} a rule that allows it"
+    return (
+        "give the service account the right to write, and the database "
+        f"a rule that allows writing to {HEALTH_CHECK_PATH}"
+    )
