@@ -1,30 +1,34 @@
-"""Being asked to stop, and stopping where nothing is torn apart."""
+"""Graceful shutdown: the only place where this program handles signals."""
 
 import signal
 import time
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 _TICK = 0.05
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ShutdownRequested(Exception):
-    """Somebody pressed Ctrl-C, closed the terminal, or sent SIGTERM."""
+    """Someone pressed Ctrl-C, closed the terminal, or sent SIGTERM."""
 
 
 class ShutdownSignals:
-    """Notes a signal to stop, for whoever looks, while this context lasts."""
+    """Remember a request to shut down instead of dying of it, while this context lasts.
+
+    Polled, because a `threading.Event` that a signal handler sets can deadlock on its own lock.
+    """
 
     def __init__(self) -> None:
-        self.is_asked = False
-        self._before: dict[int, Any] = {}
+        self._requested_at: float | None = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "ShutdownSignals":
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before = signal.getsignal(number)
-            if number != signal.SIGHUP or before != signal.SIG_IGN:  # as nohup sets it
-                self._before[number] = before
-                signal.signal(number, self._ask)
+        for number in _SIGNALS:
+            previous = signal.getsignal(number)
+            if number != signal.SIGHUP or previous != signal.SIG_IGN:  # nohup ignores it
+                self._previous[number] = previous
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -33,21 +37,38 @@ class ShutdownSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
-    def _ask(self, *_: object) -> None:
-        self.is_asked = True
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.request()
 
-    def look(self) -> None:
-        """Raise ShutdownRequested if somebody has asked."""
-        if self.is_asked:
+    def request(self) -> None:
+        """Request the shutdown, as a signal does."""
+        if self._requested_at is None:
+            self._requested_at = time.monotonic()
+
+    @property
+    def is_requested(self) -> bool:
+        return self._requested_at is not None
+
+    def is_overdue(self, seconds: float) -> bool:
+        """Return whether the shutdown was requested more than `seconds` ago."""
+        return self._requested_at is not None and time.monotonic() - self._requested_at > seconds
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but not beyond a request to shut down; return whether there is one."""
+        until = time.monotonic() + seconds
+        while not self.is_requested and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _TICK))
+        return self.is_requested
+
+    def check(self) -> None:
+        """Raise ShutdownRequested if a shutdown was requested."""
+        if self.is_requested:
             raise ShutdownRequested
 
-    def pause(self, seconds: float) -> None:
-        """Let time pass; raise ShutdownRequested if somebody asks meanwhile."""
-        until = time.monotonic() + seconds
-        self.look()
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _TICK))
-            self.look()
+    def sleep(self, seconds: float) -> None:
+        """Sleep; raise ShutdownRequested as soon as a shutdown is requested."""
+        if self.wait(seconds):
+            raise ShutdownRequested

@@ -79,7 +79,7 @@ def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None)
         ShutdownSignals() as signals,
         tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
     ):
-        stack = Stack(Path(folder), settings.log_level, console, signals.look, rules)
+        stack = Stack(Path(folder), settings.log_level, console, signals.check, rules)
         try:
             stack.start()
             if as_json:

@@ -128,7 +128,7 @@ def _send(
     try:
         with ShutdownSignals() as signals, progress("replaying") as say:
             for report in reports:
-                signals.pause(report.timestamp_us / _SECOND - time.time())
+                signals.sleep(report.timestamp_us / _SECOND - time.time())
                 publisher.publish(PROFIT_REPORT, data_of(report), report.sender or None)
                 sent.add(report)
                 say(f"{sent.reports:,} of {extent.reports:,} reports")

@@ -97,7 +97,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
     try:
         with ShutdownSignals() as signals, progress("trading") as say:
             plan = moments(fills, arguments.seconds, chance)
-            for sender, data in trade(bots, plan, publisher, chance, signals.pause):
+            for sender, data in trade(bots, plan, publisher, chance, signals.sleep):
                 message = json.dumps({"data": data, "sender": sender}).encode()
                 tally.add(read_report(message, time.time_ns() // 1000)[0])
                 took = time.monotonic() - began

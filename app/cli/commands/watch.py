@@ -76,10 +76,10 @@ def run(settings: Settings, arguments: Namespace) -> int:
     try:
         with ShutdownSignals() as signals:
             if arguments.once:
-                _wait_for_all(watcher, place, signals.look)
+                _wait_for_all(watcher, place, signals.check)
                 _print_once(watcher, view, arguments, console)
             elif arguments.json or not console.is_terminal or console.is_dumb_terminal:
-                _print_changes(watcher, view, arguments, signals.look)
+                _print_changes(watcher, view, arguments, signals.check)
             else:
                 show(watcher, view, arguments.stale, place, console, signals)
     except ShutdownRequested:

@@ -35,7 +35,7 @@ def show(
     """
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         while not view.is_over:
-            signals.look()
+            signals.check()
             now = datetime.now(UTC)
             rows = watcher.rows()
             head = headline(watcher.news(), rows, now)

@@ -1,0 +1,51 @@
+"""A request to shut down is remembered, and seen while waiting."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from app.shutdown import ShutdownRequested, ShutdownSignals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_remembered_and_its_handler_put_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with ShutdownSignals() as signals:
+        signals.check()
+        os.kill(os.getpid(), number)
+        assert signals.is_requested
+        with pytest.raises(ShutdownRequested):
+            signals.check()
+    assert signal.getsignal(number) == before
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ShutdownSignals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.is_requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_no_wait_goes_on_after_a_request() -> None:
+    signals = ShutdownSignals()
+    assert not signals.wait(0)
+    signals.request()
+    began = time.monotonic()
+    assert signals.wait(60)
+    with pytest.raises(ShutdownRequested):
+        signals.sleep(60)
+    assert time.monotonic() - began < 5
+
+
+def test_the_time_since_the_first_request_counts() -> None:
+    signals = ShutdownSignals()
+    assert not signals.is_overdue(0)
+    signals.request()
+    assert signals.wait(60)
+    assert not signals.is_overdue(60)
+    assert signals.is_overdue(-1)
