@@ -1,4 +1,4 @@
-"""The Celery app, and what must hold before a celery command goes on."""
+"""The Celery app, and what is checked before a celery command runs."""
 
 import sys
 from pathlib import Path
@@ -14,8 +14,8 @@ from tasks import transport
 from tasks.logs import format_logs
 
 
-def _end_command(error: StopProgram) -> NoReturn:
-    """End the celery command with one line: it would print a traceback of any other exception."""
+def _exit_with(error: StopProgram) -> NoReturn:
+    """End a celery command with one line. It would print a traceback of the exception itself."""
     print(error, file=sys.stderr)  # noqa: T201
     raise SystemExit(error.exit_code) from None
 
@@ -29,7 +29,7 @@ try:
 except StopProgram as wrong:
     if not _is_celery_command(Path(sys.argv[0])):
         raise
-    _end_command(wrong)
+    _exit_with(wrong)
 
 format_logs(process_settings())
 transport.use()
@@ -39,8 +39,8 @@ app.config_from_object("celeryconfig")
 
 @celeryd_init.connect
 def _check_credentials(**_arguments: Any) -> None:
-    """Only a worker needs a database and credentials; look before it connects or forks."""
+    """Check what only a worker needs, before it connects to anything or forks."""
     try:
         credential_of(process_settings())
     except StopProgram as error:
-        _end_command(error)
+        _exit_with(error)

@@ -1,4 +1,4 @@
-"""The log lines of worker and Flower as JSON, where LOG_FORMAT asks for it; else as Celery's."""
+"""The log lines of worker and Flower: JSON if LOG_FORMAT asks for it, else Celery's own."""
 
 import logging
 import sys
@@ -11,24 +11,24 @@ from app.settings import Settings, process_settings
 
 
 def format_logs(settings: Settings) -> None:
-    """See to the form of what this process, if it is a celery command, is going to log."""
+    """Set the format in which this process logs, if it is a celery command."""
     if settings.log_format != "json":
         return
-    celeryd_init.connect(_from_the_start_on)
-    for logger_is_there in (after_setup_logger, after_setup_task_logger):
-        logger_is_there.connect(_as_json)
+    celeryd_init.connect(_configure_early)
+    for logger_is_set_up in (after_setup_logger, after_setup_task_logger):
+        logger_is_set_up.connect(_use_json)
     if "flower" in sys.argv:
-        # It logs to who is there already.
+        # It sends none of these signals, and uses the handlers that it finds.
         configure(settings)
 
 
-def _from_the_start_on(instance: Any, **_arguments: Any) -> None:
-    """Have a worker print no banner, and log its warnings before Celery prepares for that."""
+def _configure_early(instance: Any, **_arguments: Any) -> None:
+    """Keep a worker from printing its banner, and from logging before Celery sets logging up."""
     instance.quiet = True
     configure(process_settings())
     logging.captureWarnings(True)
 
 
-def _as_json(logger: logging.Logger, **_arguments: Any) -> None:
+def _use_json(logger: logging.Logger, **_arguments: Any) -> None:
     for handler in logger.handlers:
         handler.setFormatter(JsonFormatter())

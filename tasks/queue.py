@@ -1,7 +1,8 @@
-"""Enqueueing, as the bridge's hand-over needs it."""
+"""The dispatcher's way to enqueue tasks."""
 
 from collections.abc import Sequence
 
+from celery import Task
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
@@ -13,13 +14,13 @@ from app.settings import Settings, masked
 from tasks.celery_app import app
 from tasks.store import store_in_bulk, store_performance, store_ticker_data
 
-_KOMBUS_OWN = "__type__"
-"""What has a key of this name may reach a worker as another thing than JSON, or not at all. So it
-is left in the register, where the task finds it."""
+_KOMBU_TYPE_KEY = "__type__"
+"""kombu gives a meaning of its own to objects with this key, so they may reach a worker changed, or
+not at all. Such a value stays in the register, where the task finds it."""
 
 
 class CeleryQueue:
-    """The queue of the Celery app. Not safe to share by threads."""
+    """The queue of the Celery app. Not safe to share between threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.celery_broker_url
@@ -27,10 +28,10 @@ class CeleryQueue:
         self._name: str = app.conf.task_default_queue
 
     def waiting(self) -> int:
-        """How many tasks no worker has taken yet.
+        """Return how many tasks no worker has taken yet.
 
         Raises:
-            RetryLater: the broker cannot be reached.
+            RetryLater: The broker cannot be reached.
         """
         with reaching(self._url, "CELERY_BROKER_URL"):
             return int(self._client.llen(self._name))
@@ -39,13 +40,14 @@ class CeleryQueue:
         """Enqueue one task for each candidate.
 
         Raises:
-            RetryLater: the broker cannot be reached; perhaps some are enqueued.
+            RetryLater: The broker cannot be reached. Some tasks may be enqueued.
         """
-        for (symbol, key, value), revision in candidates:
+        for candidate in candidates:
+            (symbol, key, value), revision = candidate
             if key == PERFORMANCE:
                 self._enqueue(store_performance, (symbol, value), revision=revision)
-            elif _KOMBUS_OWN in repr(value):
-                self._enqueue(store_in_bulk, ([(symbol, key)],))
+            elif _KOMBU_TYPE_KEY in repr(value):
+                self.store_in_bulk([candidate])
             else:
                 self._enqueue(store_ticker_data, (symbol, key, value), revision=revision)
 
@@ -53,12 +55,12 @@ class CeleryQueue:
         """Enqueue one task for all candidates. It names them: their values are in the register.
 
         Raises:
-            RetryLater: the broker cannot be reached; perhaps it is enqueued.
+            RetryLater: The broker cannot be reached. The task may be enqueued.
         """
         self._enqueue(store_in_bulk, ([update[:2] for update, _ in candidates],))
 
-    def _enqueue(self, task: object, arguments: tuple[object, ...], **options: object) -> None:
+    def _enqueue(self, task: Task, arguments: tuple[object, ...], **options: object) -> None:
         try:
-            task.apply_async(arguments, options)  # type: ignore[attr-defined]
+            task.apply_async(arguments, options)
         except (OperationalError, RedisError, OSError) as error:
             raise RetryLater(f"cannot enqueue on {masked(self._url)}: {error}") from None

@@ -1,40 +1,50 @@
 """The latest value of every slot on its way to Firebase, with one writer per slot."""
 
 from app.delivery.conflating_queue import ConflatingQueue, Slot
-from app.delivery.dispatcher import BULK, FEW, MOST_WAITING, Dispatcher
-from app.delivery.failed_stores import read_failed, remove_failed
+from app.delivery.dispatcher import (
+    BULK_SIZE,
+    MAX_SINGLE_TASKS,
+    MAX_TASKS_WAITING,
+    Dispatcher,
+)
+from app.delivery.failed_stores import FailedStores
 from app.delivery.register import (
-    ANY,
-    HIGHEST,
+    ANY_REVISION,
     LEASE_SECONDS,
     LONGEST_WRITE_SECONDS,
-    SLOT_KEPT_SECONDS,
+    MAX_REVISION,
+    SLOT_TTL_SECONDS,
     Candidate,
     LatestValueRegister,
     ProposalStatus,
 )
-from app.delivery.store import MAX_ROUNDS, Firebase, Stored, Unfinished, store_newest
+from app.delivery.store import (
+    MAX_ROUNDS,
+    FirebaseWriter,
+    LatestValueStore,
+    StoreResult,
+    Unfinished,
+)
 
 __all__ = [
-    "ANY",
-    "BULK",
-    "FEW",
-    "HIGHEST",
+    "ANY_REVISION",
+    "BULK_SIZE",
     "LEASE_SECONDS",
     "LONGEST_WRITE_SECONDS",
+    "MAX_REVISION",
     "MAX_ROUNDS",
-    "MOST_WAITING",
-    "SLOT_KEPT_SECONDS",
+    "MAX_SINGLE_TASKS",
+    "MAX_TASKS_WAITING",
+    "SLOT_TTL_SECONDS",
     "Candidate",
     "ConflatingQueue",
     "Dispatcher",
-    "Firebase",
+    "FailedStores",
+    "FirebaseWriter",
     "LatestValueRegister",
+    "LatestValueStore",
     "ProposalStatus",
     "Slot",
-    "Stored",
+    "StoreResult",
     "Unfinished",
-    "read_failed",
-    "remove_failed",
-    "store_newest",
 ]

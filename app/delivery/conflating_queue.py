@@ -1,4 +1,4 @@
-"""What changed and is not handed over yet: the newest value of every slot, in line."""
+"""A conflating queue: slots in the order in which they changed, each with its newest value only."""
 
 import threading
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ Slot = tuple[str, str]
 
 
 class ConflatingQueue:
-    """Slots in the order in which they changed first. Safe to share by threads."""
+    """Slots with a value that is not dispatched yet. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # A line of their own, by symbol alone: nearly all that comes are figures, and to make a
-        # slot of each would cost more than to put it in.
+        # Nearly all values are figures. They have a queue of their own, by symbol alone, since
+        # making a slot of each would cost more than putting it in.
         self._figures: dict[str, str | bytes] = {}
         self._others: dict[Slot, str | bytes] = {}
 
@@ -24,11 +24,11 @@ class ConflatingQueue:
         return len(self._figures) + len(self._others)
 
     def put(self, values: Mapping[Slot, str | bytes], figures: Mapping[str, bytes]) -> None:
-        """Take in new values; one that is still here gives way, and keeps its place in line.
+        """Put in new values. Each replaces an older one of its slot, in the same place.
 
         Args:
-            values: as JSON text.
-            figures: performances by symbol, as JSON text.
+            values: JSON text by slot.
+            figures: Performances as JSON text, by symbol.
         """
         with self._lock:
             self._figures.update(figures)
@@ -39,9 +39,9 @@ class ConflatingQueue:
                     self._others[slot] = value
 
     def take(self, limit: int) -> dict[Slot, str | bytes]:
-        """Take out up to `limit` slots that have waited longest; half are figures, if there are."""
+        """Take out up to `limit` slots, oldest first, half of them figures if there are enough."""
         with self._lock:
-            # Neither line may keep the other waiting.
+            # So that neither queue starves the other.
             figures = max(limit // 2, limit - len(self._others))
             taken = {
                 (symbol, PERFORMANCE): self._figures.pop(symbol)
@@ -51,11 +51,9 @@ class ConflatingQueue:
             return taken | {slot: self._others.pop(slot) for slot in others}
 
     def put_back(self, taken: Mapping[Slot, str | bytes]) -> None:
-        """Have what was taken first in line again; what came in meanwhile is newer."""
+        """Put slots back in front, unless a newer value has been put in meanwhile."""
+        figures = {symbol: value for (symbol, key), value in taken.items() if key == PERFORMANCE}
+        others = {slot: value for slot, value in taken.items() if slot[1] != PERFORMANCE}
         with self._lock:
-            figures = {
-                symbol: value for (symbol, key), value in taken.items() if key == PERFORMANCE
-            }
-            others = {slot: value for slot, value in taken.items() if slot[1] != PERFORMANCE}
             self._figures = figures | self._figures
             self._others = others | self._others

@@ -1,4 +1,4 @@
-"""Handing changes over to Celery: newest value per slot, and only while few tasks are waiting."""
+"""Dispatching changes to Celery: only each slot's newest value, and only while few tasks wait."""
 
 import logging
 import threading
@@ -12,30 +12,29 @@ import msgspec
 from app.delivery.conflating_queue import ConflatingQueue, Slot
 from app.delivery.register import Candidate, LatestValueRegister
 from app.domain import PERFORMANCE, Update
+from app.errors import RetryLater
 
 log = logging.getLogger(__name__)
 
-_decode = msgspec.json.decode
+MAX_SINGLE_TASKS = 8
+"""Up to this many changed slots become one task each. More become one bulk task."""
 
-FEW = 8
-"""Up to so many changed slots become a task each; more become one bulk task."""
+BULK_SIZE = 500
+"""The most slots in one bulk task."""
 
-BULK = 500
-"""Slots in one bulk task at the most."""
-
-MOST_WAITING = 4
-"""Tasks that may wait for a worker before changes are held back, and folded, here. More may be
-enqueued when a burst is over: one for each BULK slots."""
+MAX_TASKS_WAITING = 4
+"""While this many tasks wait for a worker, changes wait here and are conflated. More may be
+enqueued at the end of a burst: one for each BULK_SIZE slots."""
 
 REST, REST_WHILE_BEHIND = 1, 19
-"""How many times as long as it took the hand-over rests, unless nothing came in meanwhile. So it
-takes half of the time at the most from machine and Redis, and a twentieth while reports wait to be
-counted: they come first, and the longer changes wait, the more of them fold into one."""
+"""For how many times the duration of a dispatch the next one waits while changes keep coming.
+So dispatching takes at most half of the time from machine and Redis, and a twentieth while reports
+wait to be counted. They come first, and the longer changes wait, the more are conflated."""
 
 _LONGEST_REST = 1.0
-_LOOK_AGAIN = 0.02
-_LOOK_FOR_OVERDUE = 2.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_POLL_SECONDS = 0.02
+_OVERDUE_CHECK_SECONDS = 2.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -43,26 +42,26 @@ class TaskQueue(Protocol):
     """What is needed of Celery here; implemented in `tasks.queue`."""
 
     def waiting(self) -> int:
-        """How many tasks no worker has taken yet. Raises RetryLater."""
+        """Return how many tasks no worker has taken yet. Raises RetryLater."""
 
     def store(self, candidates: Sequence[Candidate]) -> None:
-        """Enqueue one task for each candidate. Raises RetryLater: perhaps some are enqueued."""
+        """Enqueue one task for each candidate. Raises RetryLater; some may be enqueued then."""
 
     def store_in_bulk(self, candidates: Sequence[Candidate]) -> None:
-        """Enqueue one task for the newest in all these slots. Raises RetryLater: perhaps it is."""
+        """Enqueue one task for all candidates. Raises RetryLater; it may be enqueued then."""
 
 
 class Dispatcher:
-    """A map of slots whose newest value is not handed over yet, and a thread that hands over.
+    """A conflating queue of changed slots, and a thread that makes tasks of them.
 
-    A value is announced in the register before it becomes a task, so it is stored even if that task
-    is lost: what stays open there is handed over again. What a slow broker or a slow Firebase holds
-    up is bounded by the number of slots, and never holds up the caller of `put`.
+    A value is announced in the register before it becomes a task. If that task is lost, the slot
+    becomes overdue there and is dispatched again. What a slow broker or a slow Firebase holds up
+    is bounded by the number of slots, and never holds up the caller of `put`.
 
     Args:
-        queue: where tasks go.
-        register: where values are announced.
-        tickers: the symbols that are stored; what is put for others is left. None: all are.
+        queue: Where tasks are enqueued.
+        register: Where values are announced.
+        tickers: The symbols to store; values of others are dropped. None: all symbols.
     """
 
     def __init__(
@@ -74,21 +73,20 @@ class Dispatcher:
         self._changed = ConflatingQueue()
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._overdue_at = 0.0
+        self._overdue_check_due = 0.0
         self._is_behind = self._came_in = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.tasks_waiting = 0
-        """Tasks that no worker had taken when it last looked."""
+        """How many tasks no worker had taken at the last check."""
         self.stalled = ""
-        """Why nothing can be handed over at the moment; empty: it can."""
+        """Why nothing can be dispatched at the moment; empty: it can."""
 
     @property
     def slots_waiting(self) -> int:
-        """How many slots have a value that is not handed over yet."""
+        """How many slots have a value that is not dispatched yet."""
         return len(self._changed)
 
     def start(self) -> None:
-        """Begin to hand over."""
         self._thread.start()
 
     def put(
@@ -98,12 +96,12 @@ class Dispatcher:
         *,
         is_behind: bool = False,
     ) -> None:
-        """Take in new values; one that is still here gives way, and keeps its place in line.
+        """Put in new values. Each replaces an older one of its slot, in the same place.
 
         Args:
-            values: as JSON text: most are replaced before anybody reads them.
-            figures: performances by symbol, the same.
-            is_behind: the caller has more to do than it can, and needs the machine.
+            values: JSON text by slot; most are replaced before anybody parses them.
+            figures: Performances as JSON text, by symbol.
+            is_behind: Whether the caller has more to do than it can, and needs the machine.
         """
         self._is_behind = is_behind
         if self._tickers is not None:
@@ -117,66 +115,75 @@ class Dispatcher:
             self._wake.set()
 
     def close(self, timeout: float) -> int:
-        """Hand over what can be within `timeout` seconds, and stop; how many slots are left."""
-        give_up_at = time.monotonic() + timeout
+        """Dispatch what is possible within `timeout` seconds, and stop.
+
+        Returns:
+            How many slots are left.
+        """
+        deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
-        self._thread.join(max(0.0, give_up_at - time.monotonic()))
+        self._thread.join(max(0.0, deadline - time.monotonic()))
         return len(self._changed)
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
-        may_dispatch = True
+        pause = _SHORTEST_PAUSE
         while True:
-            if not self._changed:
-                if self._closing.is_set():
-                    return
-                self._wake.wait(_LOOK_FOR_OVERDUE)
-            self._wake.clear()
             try:
-                if may_dispatch:
-                    began = time.monotonic()
-                    self._came_in = False
-                    self._dispatch()
-                    self._redispatch_overdue()
-                    if self._came_in or self._is_behind:
-                        self._rest(time.monotonic() - began)
-                elif self._closing.wait(_LOOK_AGAIN):
+                # The workers first: no change waits then while Redis is asked about them. The
+                # answer stays true meanwhile, since nobody else enqueues much.
+                if not (self._wait_for_workers() and self._wait_for_changes()):
                     return
-                # Asked when nothing waits for the answer, which stays true: only we enqueue much.
-                self.tasks_waiting = self._queue.waiting()
-                may_dispatch = self.tasks_waiting < MOST_WAITING
-                pause, self.stalled = _FIRST_PAUSE, ""
-            except Exception as error:
+                began = time.monotonic()
+                self._dispatch()
+                self._redispatch_overdue()
+                self._rest(time.monotonic() - began)
+            except RetryLater as error:
                 self.stalled = str(error)
                 log.warning("dispatch_stalled slots=%d reason=%s", len(self._changed), error)
-                if self._closing.wait(pause):
-                    return
-                pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _rest(self, took: float) -> None:
-        """Leave machine and Redis to others, for as long as `took` seconds are worth."""
-        began = time.monotonic()
-        while True:
-            rest = took * (REST_WHILE_BEHIND if self._is_behind else REST)
-            left = began + min(rest, _LONGEST_REST) - time.monotonic()
-            if left <= 0 or self._closing.wait(min(left, _LOOK_AGAIN)):
+            except Exception as error:
+                # A bug. What is here is kept and tried again, and health reports the bug.
+                self.stalled = f"a bug, see the log: {error!r}"
+                log.exception("dispatch_failed slots=%d", len(self._changed))
+            else:
+                self.stalled = ""
+                pause = _SHORTEST_PAUSE
+                continue
+            if self._closing.wait(pause):
                 return
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _wait_for_workers(self) -> bool:
+        """Wait until few tasks are waiting. Return False if closed before."""
+        while True:
+            self.tasks_waiting = self._queue.waiting()
+            if self.tasks_waiting < MAX_TASKS_WAITING:
+                return True
+            if self._closing.wait(_POLL_SECONDS):
+                return False
+
+    def _wait_for_changes(self) -> bool:
+        """Wait until there are changes, or overdue slots are to be checked. False if closed."""
+        if not self._changed and not self._closing.is_set():
+            self._wake.wait(_OVERDUE_CHECK_SECONDS)
+        self._wake.clear()
+        return bool(self._changed) or not self._closing.is_set()
 
     def _dispatch(self) -> None:
-        """Announce the slots that have waited longest, then enqueue them.
+        """Announce the slots that have waited longest, then enqueue their tasks.
 
-        All there are, where nothing comes in meanwhile. What is announced is stored, whoever dies;
-        and Redis is quicker at it before workers are at theirs.
+        Where nothing comes in meanwhile, all of them are announced first: what is announced will be
+        stored, whoever dies, and Redis is quicker at it before the workers begin.
         """
+        self._came_in = False
         taken: dict[Slot, str | bytes] = {}
         announced: list[tuple[list[Candidate], bool]] = []
         try:
-            while self._changed and not (announced and (self._came_in or self._is_behind)):
-                bulk = self._changed.take(BULK)
-                taken |= bulk
-                in_bulk = len(bulk) > FEW
-                announced.append((self._register.announce(_updates(bulk, in_bulk)), in_bulk))
+            while self._changed and not (announced and self._is_busy()):
+                slots = self._changed.take(BULK_SIZE)
+                taken |= slots
+                in_bulk = len(slots) > MAX_SINGLE_TASKS
+                announced.append((self._register.announce(_updates(slots, in_bulk)), in_bulk))
             for candidates, in_bulk in announced:
                 self._enqueue(candidates, in_bulk)
         except BaseException:
@@ -184,14 +191,14 @@ class Dispatcher:
             raise
 
     def _redispatch_overdue(self) -> None:
-        """Enqueue what somebody was to store and nobody did: its task was lost, or died."""
+        """Enqueue tasks for slots whose own task was lost, or died."""
         now = time.monotonic()
-        if now >= self._overdue_at:
-            self._overdue_at = now + _LOOK_FOR_OVERDUE
-            candidates = self._register.overdue(BULK)
+        if now >= self._overdue_check_due:
+            self._overdue_check_due = now + _OVERDUE_CHECK_SECONDS
+            candidates = self._register.overdue(BULK_SIZE)
             if candidates:
                 log.info("redispatched slots=%d", len(candidates))
-                self._enqueue(candidates, in_bulk=len(candidates) > FEW)
+                self._enqueue(candidates, in_bulk=len(candidates) > MAX_SINGLE_TASKS)
 
     def _enqueue(self, candidates: Sequence[Candidate], in_bulk: bool) -> None:
         if in_bulk and candidates:
@@ -199,12 +206,27 @@ class Dispatcher:
         else:
             self._queue.store(candidates)
 
+    def _rest(self, took: float) -> None:
+        """Leave machine and Redis to others, in proportion to the `took` seconds of a dispatch."""
+        began = time.monotonic()
+        while self._is_busy():
+            rest = took * (REST_WHILE_BEHIND if self._is_behind else REST)
+            left = began + min(rest, _LONGEST_REST) - time.monotonic()
+            if left <= 0 or self._closing.wait(min(left, _POLL_SECONDS)):
+                return
 
-def _updates(taken: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:
-    """The values to announce. A bulk task carries none, so most of them need not be read."""
+    def _is_busy(self) -> bool:
+        """Whether changes have come in since the last dispatch began, or the caller is behind."""
+        return self._came_in or self._is_behind
+
+
+def _updates(slots: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:
+    """Return the values to announce, unparsed where that is enough: a bulk task carries none."""
     return [
         Update(
-            symbol, key, msgspec.Raw(value) if in_bulk and key == PERFORMANCE else _decode(value)
+            symbol,
+            key,
+            msgspec.Raw(value) if in_bulk and key == PERFORMANCE else msgspec.json.decode(value),
         )
-        for (symbol, key), value in taken.items()
+        for (symbol, key), value in slots.items()
     ]

@@ -1,33 +1,53 @@
-"""The stores that Firebase refused for good, as `LatestValueRegister.keep_failed` keeps them."""
+"""The stores that Firebase refused for good, kept where an operator finds them."""
 
 import json
+import uuid
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from app.channels import FAILED_STORES
+from app.domain import Update
 from app.messaging import connect, reaching
 
-
-def read_failed(url: str) -> list[dict[str, Any]]:
-    """All of them, newest first, each with an `id` that stays.
-
-    Raises:
-        RetryLater: Redis cannot be reached.
-    """
-    with reaching(url), connect(url) as client:
-        entries: Any = client.lrange(FAILED_STORES, 0, -1)
-    return [json.loads(entry) for entry in entries]
+MAX_FAILED_STORES = 1_000
+"""How many are kept; the oldest give way."""
 
 
-def remove_failed(url: str, ids: Collection[str]) -> None:
-    """Strike some off the list; an id that is not there is nothing to do.
+class FailedStores:
+    """The list in Redis. Every method raises RetryLater if Redis cannot be used."""
 
-    Raises:
-        RetryLater: Redis cannot be reached; perhaps some are struck off.
-    """
-    with reaching(url), connect(url) as client:
-        entries: Any = client.lrange(FAILED_STORES, 0, -1)
-        # By content: others may be added at any moment, so that no place in the list stays.
-        for entry in entries:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client = connect(url)
+
+    def add(self, update: Update, reason: str) -> None:
+        """Add a store that failed for good."""
+        entry = {
+            "id": uuid.uuid4().hex[:8],
+            "at": datetime.now(UTC).isoformat(),
+            **update._asdict(),
+            "reason": reason,
+        }
+        with reaching(self._url):
+            pipeline = self._client.pipeline()
+            pipeline.lpush(FAILED_STORES, json.dumps(entry))
+            pipeline.ltrim(FAILED_STORES, 0, MAX_FAILED_STORES - 1)
+            pipeline.execute()
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return all entries, newest first. The `id` of each never changes."""
+        return [json.loads(entry) for entry in self._entries()]
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Remove the entries with these ids, if they are there."""
+        for entry in self._entries():
             if json.loads(entry)["id"] in ids:
-                client.lrem(FAILED_STORES, 0, entry.decode())
+                # By content: entries are added at any moment, so no position is reliable.
+                with reaching(self._url):
+                    self._client.lrem(FAILED_STORES, 0, entry.decode())
+
+    def _entries(self) -> list[bytes]:
+        with reaching(self._url):
+            entries: Any = self._client.lrange(FAILED_STORES, 0, -1)
+        return list(entries)

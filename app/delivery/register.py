@@ -1,12 +1,13 @@
-"""Newest wins: which value of a slot is the newest, and who may write it now.
+"""The latest-value register: which value of a slot is the newest, and who may write it now.
 
-A slot is one key of one symbol. Redis holds for it the newest value, under a revision that only
-grows; the revision that is stored; and a lease. Who holds the lease writes the newest value there
-is, and looks again until stored = newest. Who finds it held has put the value in good hands, and
-ends. So writes of one slot never overlap, and a burst folds into few of them.
+A slot is one key of one symbol. For each, Redis holds the newest value under a revision that only
+grows, the revision that is stored in Firebase, and a lease. The holder of the lease writes the
+newest value, then checks for a newer one, until the newest is stored. A task that finds the slot
+held leaves its value to the holder, and ends. So writes to one slot never overlap, and a burst
+folds into few of them.
 
-A slot that is not stored yet is open, and has a time at which somebody must look: the end of its
-lease, if nobody comes back from it. So a task that was lost, wherever, delays its slot and no more.
+A slot whose newest value is not stored is open. It becomes overdue when its lease ends without a
+word from the holder, so a lost task, wherever it was lost, delays its slot and no more.
 """
 
 import json
@@ -14,67 +15,69 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from app.channels import FAILED_STORES, KEY_PREFIX, OPEN_SLOTS
-from app.delivery import lua_scripts as newest_scripts
+from app.channels import KEY_PREFIX, OPEN_SLOTS
 from app.domain import Update
 from app.messaging import connect, reaching
 
 LEASE_SECONDS = 15.0
-"""How long a write may be under way. A request to Firebase ends well before, or fails."""
-
-_REVISION = KEY_PREFIX + "revision"
-_SLOT_PREFIX = KEY_PREFIX + "newest:"
+"""How long a write may take. A request to Firebase ends, or fails, well before."""
 
 GRACE_SECONDS = 15.0
-"""How long after it was announced a value may be without a task that has taken it on."""
+"""How long an announced value may wait for a task to take the lease before it is overdue."""
 
 LONGEST_WRITE_SECONDS = 60.0
 """How long after its timeout a write may still land."""
 
-SLOT_KEPT_SECONDS = 8 * 86_400
-"""A slot that nobody touched for so long is forgotten: its day is over, its order is done."""
+SLOT_TTL_SECONDS = 8 * 86_400
+"""An untouched slot is forgotten after this: its day is over, its order is done."""
 
-FAILED_KEPT = 1_000
-"""How many stores that failed for good are kept, the newest."""
+ANY_REVISION = 0
+"""The revision of a candidate that has no value and only names a slot."""
+
+MAX_REVISION = 2**52
+"""The highest revision of a candidate, as a time in the year 2112. The scripts compare revisions
+as doubles. Far above this, different ones compare as equal, and a new value would pass for stored.
+"""
+
+# Both hold data of running deployments under these names.
+_REVISION = KEY_PREFIX + "revision"
+_SLOT_PREFIX = KEY_PREFIX + "newest:"
+
+_SCRIPTS = Path(__file__).with_name("lua")
 
 
-class ProposalStatus(IntEnum):
-    """What became of a candidate that needs no writing by us."""
+class ProposalStatus(Enum):
+    """What became of a candidate. The values are what the scripts return."""
 
-    DONE = 1
-    """The newest value is stored already."""
-    HELD = 2
-    """Another task writes the slot, and will write the newest value."""
-    MINE = 3
-    """An earlier execution of the same task writes it, or died doing so."""
+    WRITE = b"write"
+    """We have the lease, and something to write."""
+    CURRENT = b"current"
+    """The newest value is stored."""
+    HELD = b"held"
+    """Another task has the lease, and will write the newest value."""
+    HELD_BY_THIS_TASK = b"held by this task"
+    """Another execution of this task has the lease, or died with it."""
 
 
 class Candidate(NamedTuple):
     """A value for a slot; the higher revision is the newer value.
 
-    With the revision ANY it has no value of its own: whatever was announced is to be stored.
+    With ANY_REVISION it only names the slot: what was announced for it is to be stored.
     """
 
     update: Update
     revision: int
 
 
-ANY = 0
-"""The revision of a candidate that only names a slot."""
-
-HIGHEST = 2**52
-"""The highest revision that a candidate may have: time until 2112. The scripts compare revisions
-as doubles, which far above are alike: what came later would pass for what is stored."""
-
-
 @dataclass(frozen=True)
 class Write:
-    """A slot whose lease we hold, and the newest value to write there."""
+    """The newest value of a slot whose lease we have."""
 
     update: Update
     revision: int
@@ -83,58 +86,59 @@ class Write:
 
 @dataclass(frozen=True)
 class ProposalOutcome:
-    """What a candidate led to: a write for us to do, or its status."""
+    """The status of a candidate, and what comes with it."""
 
-    write: Write | None
-    status: ProposalStatus = ProposalStatus.DONE
-    seconds: float = 0.0
-    """How long the slot stays held, unless its holder goes on."""
+    status: ProposalStatus
+    write: Write | None = None
+    held_seconds: float = 0.0
+    """When the lease of another holder ends, unless it is extended."""
 
 
 class LatestValueRegister:
-    """The slots, in Redis. Every method raises RetryLater when Redis cannot be reached."""
+    """The slots in Redis. Every method raises RetryLater if Redis cannot be used."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._client = connect(url)
-        self._propose = self._client.register_script(newest_scripts.PROPOSE)
-        self._confirm = self._client.register_script(newest_scripts.CONFIRM)
-        self._let_go = self._client.register_script(newest_scripts.LET_GO)
-        self._announce = self._client.register_script(newest_scripts.ANNOUNCE)
-        self._overdue = self._client.register_script(newest_scripts.OVERDUE)
+        self._announce = self._client.register_script(script("announce"))
+        self._overdue = self._client.register_script(script("overdue"))
+        self._propose = self._client.register_script(script("propose"))
+        self._confirm = self._client.register_script(script("confirm"))
+        self._extend = self._client.register_script(script("extend"))
+        self._release = self._client.register_script(script("release"))
 
     @staticmethod
-    def holder(task: str) -> str:
-        """A new holder's name for one execution of a task."""
+    def new_holder(task: str) -> str:
+        """Return a holder's name for one execution of a task."""
         return f"{task}/{uuid.uuid4().hex[:12]}"
 
     def announce(self, updates: Sequence[Update]) -> list[Candidate]:
-        """Make values the newest of their slots, before anybody is asked to store them.
+        """Make values the newest of their slots, before any task is asked to store them.
 
         Each gets a revision above all before it: the time in microseconds, or more.
 
         Returns:
-            What there is to store, less what is stored already.
+            The values to store: those that are not stored already.
         """
-        arguments: list[str | bytes | int] = [SLOT_KEPT_SECONDS, _ms(GRACE_SECONDS)]
+        arguments: list[str | bytes | int] = [SLOT_TTL_SECONDS, _ms(GRACE_SECONDS)]
         for update in updates:
             arguments += [_text(update), _fingerprint(update)]
         with reaching(self._url):
             keys = [OPEN_SLOTS, _REVISION, *map(_slot, updates)]
-            revisions = [int(found) for found in self._announce(keys=keys, args=arguments)]
+            revisions = [int(revision) for revision in self._announce(keys=keys, args=arguments)]
         candidates = zip(updates, revisions, strict=True)
         return [Candidate(update, revision) for update, revision in candidates if revision]
 
     def overdue(self, limit: int) -> list[Candidate]:
-        """Up to `limit` values whose time has come to look, because nobody stored them.
+        """Return up to `limit` values that should be stored by now and are not.
 
-        Each is given out once in GRACE_SECONDS.
+        Each is returned once in GRACE_SECONDS.
         """
         with reaching(self._url):
-            found = self._overdue(keys=[OPEN_SLOTS], args=[limit, _ms(GRACE_SECONDS)])
+            slots = self._overdue(keys=[OPEN_SLOTS], args=[limit, _ms(GRACE_SECONDS)])
         return [
-            Candidate(_update_of(slot.decode(), json.loads(value)), int(revision))
-            for slot, revision, value in found
+            Candidate(_update_in(slot.decode(), json.loads(value)), int(revision))
+            for slot, revision, value in slots
         ]
 
     def propose(
@@ -143,120 +147,102 @@ class LatestValueRegister:
         """Propose values, and take the lease of each slot that has something to write.
 
         Args:
-            candidates: one per slot.
-            holder: from `holder`.
-            resumed: the task has proposed these before; its value wins no tie.
-            by_time: the revisions are the values' own times; of one time, the later proposed is the
-                newer, and it is written also if it is the same.
+            candidates: One per slot.
+            holder: A name from `new_holder`.
+            resumed: Whether the task may have proposed these before; its value then wins no tie.
+            by_time: Whether the revisions are the values' own times. Of two values of one time,
+                the one that is proposed later is the newer, and written even if they are equal.
         """
-        limits = [_ms(LEASE_SECONDS), SLOT_KEPT_SECONDS, int(resumed), int(by_time)]
-        arguments: list[str | bytes | int] = [holder, *limits]
+        arguments: list[str | bytes | int] = [holder, _ms(LEASE_SECONDS), SLOT_TTL_SECONDS]
+        arguments += [int(resumed), int(by_time)]
         for update, revision in candidates:
-            if revision == ANY:
-                # As an empty slot is: nothing is set, and where nothing is known nothing written.
-                arguments += [ANY, "", ""]
+            if revision == ANY_REVISION:
+                # What an empty slot has, so that it changes nothing there either.
+                arguments += [ANY_REVISION, "", ""]
             else:
                 arguments += [revision, _text(update), _fingerprint(update)]
-        updates = [propose.update for propose in candidates]
-        return self._answers(self._propose, updates, arguments)
+        return self._outcomes(self._propose, [update for update, _ in candidates], arguments)
 
     def confirm(
-        self, writes: Sequence[Write], holder: str, refused: Sequence[Write] = ()
+        self, written: Sequence[Write], holder: str, refused: Sequence[Write] = ()
     ) -> list[Write]:
-        """Note what was written; what there is to write by now, in the same slots.
+        """Note what became of writes, and return what there is to write in the same slots by now.
 
         Args:
-            writes: what was written.
-            holder: who wrote.
-            refused: what will never be taken; its slots stay as they are unless there is a newer
-                value.
+            written: What Firebase has taken.
+            holder: The holder of the leases.
+            refused: What Firebase will never take. These slots stay as they are until there is a
+                newer value.
         """
-        arguments: list[str | int] = [holder, _ms(LEASE_SECONDS)]
-        for write in writes:
+        arguments: list[str | bytes | int] = [holder, _ms(LEASE_SECONDS)]
+        for write in written:
             arguments += [write.revision, write.fingerprint, "written"]
         for write in refused:
             arguments += [write.revision, write.fingerprint, "refused"]
-        updates = [write.update for write in (*writes, *refused)]
-        answers = self._answers(self._confirm, updates, arguments)
-        return [answer.write for answer in answers if answer.write is not None]
+        updates = [write.update for write in (*written, *refused)]
+        outcomes = self._outcomes(self._confirm, updates, arguments)
+        return [outcome.write for outcome in outcomes if outcome.write is not None]
 
     def extend(
-        self, writes: Sequence[Write], holder: str, seconds: float, *, outcome_unknown: bool = False
+        self, writes: Sequence[Write], holder: str, seconds: float, *, outcome_unknown: bool
     ) -> None:
-        """Keep slots for `seconds`, for the retry of the same task.
+        """Reserve slots for the retry of the same task.
 
         Args:
-            writes: the slots.
-            holder: who holds them.
-            seconds: how long no other task may take them.
-            outcome_unknown: a write got no answer: the slots are stored once more when it can
-                land no more, whatever is stored in them meanwhile.
+            writes: The writes that failed.
+            holder: The holder of the leases.
+            seconds: How long no other task may take them.
+            outcome_unknown: Whether a write got no answer. The slots are then written once more
+                when it can land no more, whatever is stored in them meanwhile.
         """
-        self._end(writes, holder, "keep", seconds, outcome_unknown=outcome_unknown)
+        arguments: list[str | int] = [holder, _ms(seconds), _longest_write(outcome_unknown)]
+        with reaching(self._url):
+            self._extend(keys=_keys(writes), args=arguments)
 
-    def release(
-        self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool = False
-    ) -> None:
-        """Leave slots to whoever looks next; `outcome_unknown` as for `keep`."""
-        self._end(writes, holder, "give", 0, outcome_unknown=outcome_unknown)
-
-    def _end(
-        self,
-        writes: Sequence[Write],
-        holder: str,
-        what: str,
-        seconds: float,
-        *,
-        outcome_unknown: bool,
-    ) -> None:
-        if writes:
-            doubt = _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0
-            with reaching(self._url):
-                keys = [OPEN_SLOTS, *(_slot(write.update) for write in writes)]
-                self._let_go(keys=keys, args=[holder, what, _ms(seconds), doubt])
+    def release(self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool) -> None:
+        """Give up slots, which are overdue from now on; `outcome_unknown` as for `extend`."""
+        with reaching(self._url):
+            self._release(keys=_keys(writes), args=[holder, _longest_write(outcome_unknown)])
 
     def is_newest(self, write: Write) -> bool:
-        """Whether its slot has nothing newer by now."""
+        """Whether its slot has no newer value by now."""
         with reaching(self._url):
-            found: Any = self._client.hget(_slot(write.update), "rev")
-        return int(found or 0) <= write.revision
+            newest: Any = self._client.hget(_slot(write.update), "rev")
+        return int(newest or 0) <= write.revision
 
     def next_revision(self) -> int:
-        """A revision that none is above so far: what is read after it may be proposed with it."""
+        """Return a revision above all so far: what is read after this may be proposed with it."""
         self.announce([])
         with reaching(self._url):
-            found: Any = self._client.get(_REVISION)
-        return int(found)
+            revision: Any = self._client.get(_REVISION)
+        return int(revision)
 
-    def keep_failed(self, update: Update, reason: str, now: str) -> None:
-        """Keep a store that failed for good, where an operator finds it, under an id of its own."""
-        kept = {"id": uuid.uuid4().hex[:8], "at": now, **update._asdict(), "reason": reason}
-        entry = json.dumps(kept)
-        with reaching(self._url):
-            pipeline = self._client.pipeline()
-            pipeline.lpush(FAILED_STORES, entry)
-            pipeline.ltrim(FAILED_STORES, 0, FAILED_KEPT - 1)
-            pipeline.execute()
-
-    def _answers(
-        self, script: Any, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
+    def _outcomes(
+        self, run: Any, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
     ) -> list[ProposalOutcome]:
         if not updates:
             return []
         with reaching(self._url):
-            answers = script(keys=[OPEN_SLOTS, *map(_slot, updates)], args=arguments)
-        return [_answer(update, *found) for update, found in zip(updates, answers, strict=True)]
+            replies = run(keys=[OPEN_SLOTS, *map(_slot, updates)], args=arguments)
+        return [_outcome(update, *reply) for update, reply in zip(updates, replies, strict=True)]
 
 
-def _answer(update: Update, status: bytes, *rest: bytes) -> ProposalOutcome:
-    if status == b"write":
+def script(name: str) -> str:
+    """Return the text of a script: `lua/common.lua`, then its own file. So it is one EVALSHA."""
+    return "".join((_SCRIPTS / f"{part}.lua").read_text() for part in ("common", name))
+
+
+def _outcome(update: Update, reply: bytes, *rest: bytes) -> ProposalOutcome:
+    status = ProposalStatus(reply)
+    if status == ProposalStatus.WRITE:
         revision, value, fingerprint = rest
-        newest = Update(update.symbol, update.key, json.loads(value))
-        return ProposalOutcome(Write(newest, int(revision), fingerprint.decode()))
-    if status == b"done":
-        return ProposalOutcome(None)
-    held_by = ProposalStatus.MINE if status == b"mine" else ProposalStatus.HELD
-    return ProposalOutcome(None, held_by, int(rest[0]) / 1000)
+        newest = update._replace(value=json.loads(value))
+        return ProposalOutcome(status, Write(newest, int(revision), fingerprint.decode()))
+    return ProposalOutcome(status, held_seconds=int(rest[0]) / 1000 if rest else 0.0)
+
+
+def _keys(writes: Sequence[Write]) -> list[str]:
+    return [OPEN_SLOTS, *(_slot(write.update) for write in writes)]
 
 
 def _slot(update: Update) -> str:
@@ -264,7 +250,7 @@ def _slot(update: Update) -> str:
     return f"{_SLOT_PREFIX}{update.symbol} {update.key}"
 
 
-def _update_of(slot: str, value: Any) -> Update:
+def _update_in(slot: str, value: Any) -> Update:
     symbol, _, key = slot.removeprefix(_SLOT_PREFIX).partition(" ")
     return Update(symbol, key, value)
 
@@ -273,16 +259,20 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def _text(update: Update) -> str | bytes:
-    """The value in one spelling, so that the same value is the same text."""
+    """Return the value as JSON text, the same text for the same value."""
     return bytes(update.value) if isinstance(update.value, msgspec.Raw) else _encode(update.value)
 
 
 def _fingerprint(update: Update) -> str:
-    """What must differ from the stored value's for a write to be worth it; empty: always write."""
+    """Return what must differ from the stored value's to be worth a write; empty: always write."""
     if update.key == "price" and isinstance(update.value, dict):
         with suppress(KeyError, TypeError, ValueError):
             return repr(float(update.value["price"]))
     return ""
+
+
+def _longest_write(outcome_unknown: bool) -> int:
+    return _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0
 
 
 def _ms(seconds: float) -> int:

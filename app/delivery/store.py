@@ -1,22 +1,22 @@
-"""Storing the newest value of some slots: what a task does, without Celery."""
+"""Storing the newest values of slots: what a task does, without Celery."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Protocol
 
+from app.delivery.failed_stores import FailedStores
 from app.delivery.register import Candidate, LatestValueRegister, ProposalStatus, Write
 from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, Outdated, RetryLater
 
 MAX_ROUNDS = 10
-"""How often one task rounds again for something newer before it passes the rest on."""
+"""How often one execution of a task writes something newer before it leaves that to the next."""
 
 RETRY_MARGIN = 15.0
-"""Seconds beyond its pause for which a task that retries keeps its slots from others."""
+"""Seconds beyond its pause for which a task that will be retried reserves its slots."""
 
 
-class Firebase(Protocol):
+class FirebaseWriter(Protocol):
     """What is needed of FirebaseClient here."""
 
     def store_many(self, updates: Sequence[Update]) -> None:
@@ -24,23 +24,23 @@ class Firebase(Protocol):
 
 
 @dataclass
-class Stored:
+class StoreResult:
     """What a task did with its candidates."""
 
     written: list[Update] = field(default_factory=list)
     current: int = 0
-    """Offers that were no newer than what is stored."""
+    """Candidates that were no newer than what is stored."""
     held: int = 0
-    """Offers that another task will store."""
+    """Candidates that another task will store."""
     refused: list[tuple[Update, GiveUp]] = field(default_factory=list)
-    """Values that Firebase will never take, or not before an operator has been at it."""
+    """Values that Firebase refuses, for ever or until an operator has fixed something."""
 
 
 class Unfinished(RetryLater):
-    """Some slots are still to be stored, by another execution of the same task.
+    """Some slots are still to be written, by another execution of the same task.
 
     Attributes:
-        pause: seconds to wait before it.
+        pause: Seconds to wait before that execution.
     """
 
     def __init__(self, text: str, pause: float) -> None:
@@ -51,85 +51,101 @@ class Unfinished(RetryLater):
         return Unfinished, (str(self), self.pause)
 
 
-def store_newest(
-    candidates: Sequence[Candidate],
-    *,
-    register: LatestValueRegister,
-    firebase: Firebase,
-    task: str,
-    resumed: bool = False,
-    by_time: bool = False,
-    pause: Callable[[], float] | None = None,
-) -> Stored:
-    """Propose values, and write what is newest in the slots that nobody else writes.
+class LatestValueStore:
+    """Writes the newest values of slots to Firebase, with one writer per slot at a time."""
 
-    Args:
-        candidates: one per slot.
-        register: who may write what.
-        firebase: where it is written.
-        task: the same for every execution of one task.
-        resumed: this is a later execution of a task that has proposed these values before.
-        by_time: the revisions are no more than the values' own times.
-        pause: seconds after which the task is going to be executed again if Firebase cannot be
-            reached; its slots are kept for it. None: it is not, and the slots are let go.
+    def __init__(
+        self, register: LatestValueRegister, firebase: FirebaseWriter, failed_stores: FailedStores
+    ) -> None:
+        self._register = register
+        self._firebase = firebase
+        self._failed_stores = failed_stores
 
-    Raises:
-        Unfinished: something is left to write; with `pause`, execute the task again.
-    """
-    holder = register.holder(task)
-    outcomes = register.propose(candidates, holder, resumed=resumed, by_time=by_time)
-    writes = [outcome.write for outcome in outcomes if outcome.write is not None]
-    stored = Stored(
-        current=sum(
-            outcome.write is None and outcome.status == ProposalStatus.DONE for outcome in outcomes
-        ),
-        held=sum(outcome.status == ProposalStatus.HELD for outcome in outcomes),
-    )
-    rounds = 0
-    while writes and (rounds < MAX_ROUNDS or not pause):
-        rounds += 1
+    def store(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        task: str,
+        resumed: bool = False,
+        by_time: bool = False,
+        will_retry: bool = False,
+        retry_pause: float = 0.0,
+    ) -> StoreResult:
+        """Propose values, then write the newest one of each slot that no other task is writing.
+
+        Args:
+            candidates: One per slot.
+            task: An id that all executions of one task share.
+            resumed: Whether an earlier execution of the task may have proposed these values.
+            by_time: Whether the revisions are the values' own times.
+            will_retry: Whether the task is executed again if Unfinished is raised. If so, its
+                slots are reserved for it. If not, they are released, and it goes on for as long
+                as there is something newer to write.
+            retry_pause: Seconds until the task is executed again if Firebase cannot be reached.
+
+        Raises:
+            Unfinished: Something is left to write.
+        """
+        holder = self._register.new_holder(task)
+        outcomes = self._register.propose(candidates, holder, resumed=resumed, by_time=by_time)
+        statuses = [outcome.status for outcome in outcomes]
+        result = StoreResult(
+            current=statuses.count(ProposalStatus.CURRENT),
+            held=statuses.count(ProposalStatus.HELD),
+        )
+        writes = [outcome.write for outcome in outcomes if outcome.write is not None]
+        rounds = 0
+        while writes:
+            if will_retry and rounds == MAX_ROUNDS:
+                self._register.extend(writes, holder, RETRY_MARGIN, outcome_unknown=False)
+                raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
+            rounds += 1
+            try:
+                written, refused = self._write(writes, result)
+            except RetryLater as error:
+                unknown = isinstance(error, OutcomeUnknown)
+                if will_retry:
+                    seconds = retry_pause + RETRY_MARGIN
+                    self._register.extend(writes, holder, seconds, outcome_unknown=unknown)
+                else:
+                    self._register.release(writes, holder, outcome_unknown=unknown)
+                raise Unfinished(str(error), retry_pause) from None
+            # Values that others have proposed meanwhile are ours to write, too.
+            writes = self._register.confirm(written, holder, refused)
+        if ProposalStatus.HELD_BY_THIS_TASK in statuses:
+            pause = max(
+                outcome.held_seconds
+                for outcome in outcomes
+                if outcome.status == ProposalStatus.HELD_BY_THIS_TASK
+            )
+            raise Unfinished("an earlier execution of this task died, or is still running", pause)
+        return result
+
+    def _write(
+        self, writes: Sequence[Write], result: StoreResult
+    ) -> tuple[Sequence[Write], Sequence[Write]]:
+        """Write all that Firebase takes; return the writes that it took, and those it refused.
+
+        One refused value fails the whole request. Halving finds it in a few requests.
+        """
+        updates = [write.update for write in writes]
         try:
-            taken, refused = _write(writes, firebase, register, stored)
-        except RetryLater as error:
-            seconds = pause() if pause else 0.0
-            unknown = isinstance(error, OutcomeUnknown)
-            if pause:
-                register.extend(writes, holder, seconds + RETRY_MARGIN, outcome_unknown=unknown)
-            else:
-                register.release(writes, holder, outcome_unknown=unknown)
-            raise Unfinished(str(error), seconds) from None
-        writes = register.confirm(taken, holder, refused)
-    if writes:
-        register.extend(writes, holder, RETRY_MARGIN)
-        raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
-    mine = [outcome.seconds for outcome in outcomes if outcome.status == ProposalStatus.MINE]
-    if mine:
-        raise Unfinished("an earlier execution of this task died, or is still at it", max(mine))
-    return stored
-
-
-def _write(
-    writes: Sequence[Write], firebase: Firebase, register: LatestValueRegister, stored: Stored
-) -> tuple[Sequence[Write], Sequence[Write]]:
-    """Write all that Firebase takes; the writes that it took, and those that it refused.
-
-    One value that it refuses fails a whole request: halving finds it in a few of them.
-    """
-    updates = [write.update for write in writes]
-    try:
-        firebase.store_many(updates)
-    except GiveUp as error:
-        if len(writes) == 1:
-            if isinstance(error, Outdated) and not register.is_newest(writes[0]):
-                # Somebody has stored a newer one since we took this one on.
-                stored.current += 1
+            self._firebase.store_many(updates)
+        except GiveUp as error:
+            if len(writes) == 1:
+                self._note_refusal(writes[0], error, result)
                 return [], writes
-            register.keep_failed(updates[0], str(error), datetime.now(UTC).isoformat())
-            stored.refused.append((updates[0], error))
-            return [], writes
-        middle = len(writes) // 2
-        taken, refused = _write(writes[:middle], firebase, register, stored)
-        more_taken, more_refused = _write(writes[middle:], firebase, register, stored)
-        return [*taken, *more_taken], [*refused, *more_refused]
-    stored.written += updates
-    return writes, []
+            middle = len(writes) // 2
+            written, refused = self._write(writes[:middle], result)
+            more_written, more_refused = self._write(writes[middle:], result)
+            return [*written, *more_written], [*refused, *more_refused]
+        result.written += updates
+        return writes, []
+
+    def _note_refusal(self, write: Write, error: GiveUp, result: StoreResult) -> None:
+        if isinstance(error, Outdated) and not self._register.is_newest(write):
+            # A newer value has been stored since we took the lease: nothing is lost.
+            result.current += 1
+        else:
+            self._failed_stores.add(write.update, str(error))
+            result.refused.append((write.update, error))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.channels import KEY_PREFIX
-from app.delivery import SLOT_KEPT_SECONDS, Firebase
+from app.delivery import SLOT_TTL_SECONDS, FirebaseWriter
 from app.domain import PERFORMANCE, Update, time_in
 from app.errors import RetryLater
 from app.messaging import connect, reaching
@@ -58,7 +58,7 @@ class Sample(NamedTuple):
 class MeasuredFirebase:
     """Firebase, and how old the performances were that it took."""
 
-    def __init__(self, firebase: Firebase) -> None:
+    def __init__(self, firebase: FirebaseWriter) -> None:
         self._firebase = firebase
         self.samples: list[Sample] = []
 
@@ -86,7 +86,7 @@ class FreshnessRecord:
         """Add what one task stored. What Redis does not take is not told: it was stored."""
         if not samples:
             return
-        arguments: list[str | int] = [SLOT_KEPT_SECONDS]
+        arguments: list[str | int] = [SLOT_TTL_SECONDS]
         for symbol, at, age in samples:
             arguments += [symbol, at, _BOUNDS[bisect_left(FRESHNESS.buckets, age)], f"{age:.6f}"]
         try:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from app.channels import AGGREGATE
-from app.delivery import read_failed
+from app.delivery import FailedStores
 from tests.faults.load import steps_back
 from tests.system import ROOT, System, envelope, report, wait_until
 
@@ -36,7 +36,7 @@ def test_reports_reach_firebase_and_nobody_else_writes_there(system: System) -> 
     system.report("BRK.B", 1)
     expected = {"SOFI": 28.76, "BRK!2EB": 1, AGGREGATE: 29.76}
     wait_until(lambda: totals(system) == expected, "all stored")
-    assert not read_failed(system.redis_server.url)
+    assert not FailedStores(system.redis_server.url).read()
     findings = json.loads(system.command("doctor", "--json").stdout)
     assert {found["name"]: found["status"] for found in findings}["firebase"] == "ok"
     url = f"http://{system.firebase.host}/services/SOFI/performance/total.json"
@@ -56,7 +56,7 @@ def test_a_write_that_lands_after_its_timeout_changes_nothing(system: System) ->
     wait_until(lambda: system.firebase.held() == 0 and system.firebase.refusals() == 1, "refusal")
     assert not steps_back(system)
     assert totals(system) == {"SOFI": 3, AGGREGATE: 3}
-    assert not read_failed(system.redis_server.url)
+    assert not FailedStores(system.redis_server.url).read()
 
 
 def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) -> None:
@@ -66,8 +66,8 @@ def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) 
     del wrong["symbol"]
     system.firebase.put("services/SOFI/performance", wrong)
     system.publish(envelope(report("SOFI", 2)))
-    wait_until(lambda: bool(read_failed(system.redis_server.url)), "told")
-    (failed,) = read_failed(system.redis_server.url)
+    wait_until(lambda: bool(FailedStores(system.redis_server.url).read()), "told")
+    (failed,) = FailedStores(system.redis_server.url).read()
     assert f"of {FAR}; if it is wrong: python -m app audit --fix" in failed["reason"]
     assert system.firebase.get("services/SOFI/performance/total") == 50
     wait_until(lambda: system.total() == 3, "the file")

@@ -52,7 +52,9 @@ _SPOOL = "tests/integration/publisher/test_spool.py::"
 _WORKERS = "tests/faults/test_workers_killed.py::"
 
 _OVERDUE = Edit(
-    "app/delivery/dispatcher.py", "candidates = self._register.overdue(BULK)", "candidates = []"
+    "app/delivery/dispatcher.py",
+    "candidates = self._register.overdue(BULK_SIZE)",
+    "candidates = []",
 )
 _RETRY = Edit(
     "tasks/store.py",
@@ -214,7 +216,7 @@ PROTECTIONS = [
     ),
     # Redis
     Protection(
-        "a slot that is kept for a retry is free again soon after it",
+        "a slot that is reserved for a retry is free again soon after it",
         (_REDIS + "test_killed_and_restarted_under_load_with_workers_holding_retries",),
         (Edit("app/delivery/store.py", "RETRY_MARGIN = 15.0", "RETRY_MARGIN = 3600.0"),),
     ),
@@ -261,7 +263,7 @@ PROTECTIONS = [
         ),
     ),
     Protection(
-        "a worker outlives a full Redis",
+        "a worker survives a full Redis",
         (_REDIS + "test_memory_full",),
         (
             Edit(
@@ -288,7 +290,7 @@ PROTECTIONS = [
         ),
     ),
     Protection(
-        "an open slot is looked at again",
+        "an overdue slot is dispatched again",
         (
             _REDIS + "test_tasks_lost_from_the_queue",
             _REDIS + "test_an_order_whose_task_was_lost_is_stored",
@@ -298,7 +300,7 @@ PROTECTIONS = [
     ),
     # Workers
     Protection(
-        "a task that dies with its process is given out again",
+        "a task that dies with its process is delivered again",
         (_WORKERS + "test_children_killed_in_mid_write",),
         (
             Edit(
@@ -317,8 +319,8 @@ PROTECTIONS = [
         ),
         (
             Edit(
-                "app/delivery/lua_scripts.py",
-                "if s.till > now and s.holder ~= task .. '/' then",
+                "app/delivery/lua/propose.lua",
+                "if is_held_by_another(slot) then",
                 "if false then",
             ),
         ),
@@ -330,13 +332,13 @@ PROTECTIONS = [
         (Edit("tasks/store.py", "LONGEST_PAUSE = 4.0", "LONGEST_PAUSE = 60.0"),),
     ),
     Protection(
-        "a retrying task keeps its slots, so that there is one of them per slot",
+        "a retrying task reserves its slots, so that each slot has at most one",
         (_FIREBASE + "test_down_for_two_minutes_under_load",),
         (
             Edit(
                 "app/delivery/store.py",
-                "register.extend(writes, holder, seconds + RETRY_MARGIN, outcome_unknown=unknown)",
-                "register.release(writes, holder, outcome_unknown=unknown)",
+                "self._register.extend(writes, holder, seconds, outcome_unknown=unknown)",
+                "self._register.release(writes, holder, outcome_unknown=unknown)",
             ),
         ),
     ),
@@ -350,25 +352,25 @@ PROTECTIONS = [
         (_RETRY, _OVERDUE),
     ),
     Protection(
-        "who has written looks again for something newer",
+        "a holder checks for a newer value after each write",
         (_FIREBASE + "test_troubled[slow, 40 ms-fault1]",),
         (
             Edit(
                 "app/delivery/store.py",
-                "writes = register.confirm(taken, holder, refused)",
-                "register.confirm(taken, holder, refused)\n        writes = []",
+                "writes = self._register.confirm(written, holder, refused)",
+                "self._register.confirm(written, holder, refused)\n            writes = []",
             ),
             _OVERDUE,
         ),
     ),
     Protection(
-        "a write without an answer is stored once more when it can land no more",
+        "a slot is written once more when a write without an answer can land no more",
         (_FIREBASE + "test_writes_that_land_after_their_timeout_over_newer_data",),
         (
             Edit(
                 "app/delivery/register.py",
-                "doubt = _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0",
-                "doubt = 0",
+                "return _ms(LONGEST_WRITE_SECONDS) if outcome_unknown else 0",
+                "return 0",
             ),
         ),
     ),

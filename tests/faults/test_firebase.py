@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from app.delivery import MOST_WAITING
+from app.delivery import MAX_TASKS_WAITING
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, added, rounded, settle, steps_back, totals_in_firebase
 from tests.faults.test_redis import trade_on
@@ -100,7 +100,7 @@ def test_one_poisoned_symbol_in_a_bulk_write(system: System, record: Record) -> 
     system.start_bridge()
     # With so many tasks waiting, all that is reported from now on comes to be one bulk write.
     with Trading(system, symbols=1) as first:
-        wait_until(lambda: system.redis.llen("profit-bridge") >= MOST_WAITING, "waiting tasks")
+        wait_until(lambda: system.redis.llen("profit-bridge") >= MAX_TASKS_WAITING, "waiting tasks")
     with Trading(system, symbols=40) as trading:
         trade_on(trading, 400)
         trading.report("POISON", 1.0)

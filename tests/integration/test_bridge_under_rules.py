@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery import Candidate, LatestValueRegister, read_failed, store_newest
+from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import Update
 from app.errors import Misconfigured, OutcomeUnknown, Outdated
 from app.firebase import FirebaseClient
@@ -52,6 +52,18 @@ def firebase(database: Firebase) -> Iterator[Slow]:
 @pytest.fixture
 def register(redis_url: str) -> LatestValueRegister:
     return LatestValueRegister(redis_url)
+
+
+@pytest.fixture
+def failed_stores(redis_url: str) -> FailedStores:
+    return FailedStores(redis_url)
+
+
+@pytest.fixture
+def store(
+    register: LatestValueRegister, firebase: Slow, failed_stores: FailedStores
+) -> LatestValueStore:
+    return LatestValueStore(register, firebase, failed_stores)
 
 
 def update(value: Any, symbol: str = "SOFI") -> Update:
@@ -113,23 +125,28 @@ def test_a_late_write_over_a_newer_one_is_refused_by_the_database(
 
 
 def test_of_many_the_one_that_is_older_than_what_is_there_is_found_and_told(
-    register: LatestValueRegister, redis_url: str, firebase: Slow, database: Firebase
+    store: LatestValueStore, database: Firebase, failed_stores: FailedStores
 ) -> None:
     database.put(SOFI, performance(AT_ELEVEN))
     symbols = ("AMD", "HOOD", "SOFI", "GME")
     candidates = [Candidate(update(performance(), symbol), 1) for symbol in symbols]
-    stored = store_newest(candidates, register=register, firebase=firebase, task="bulk")
+    stored = store.store(candidates, task="bulk")
     assert {found.symbol for found in stored.written} == {"AMD", "HOOD", "GME"}
     assert database.get(SOFI) == performance(AT_ELEVEN)
     ((refused, error),) = stored.refused
     assert (refused.symbol, type(error)) == ("SOFI", Outdated)
-    (failed,) = read_failed(redis_url)
+    (failed,) = failed_stores.read()
     assert AT_ELEVEN in failed["reason"]
     assert "python -m app audit --fix" in failed["reason"]
 
 
 def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
-    register: LatestValueRegister, redis_url: str, firebase: Slow, database: Firebase
+    store: LatestValueStore,
+    register: LatestValueRegister,
+    redis_url: str,
+    firebase: Slow,
+    database: Firebase,
+    failed_stores: FailedStores,
 ) -> None:
     quick = client_of(database)
 
@@ -137,24 +154,19 @@ def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
         with redis.Redis.from_url(redis_url) as client:
             client.hset("profit-bridge:newest:SOFI performance", "until", 1)
         candidates = [Candidate(update(performance(AT_ELEVEN)), 2)]
-        store_newest(candidates, register=register, firebase=quick, task="quick")
+        LatestValueStore(register, quick, failed_stores).store(candidates, task="quick")
         yield
 
     firebase.first = overtake()
-    stored = store_newest(
-        [Candidate(update(performance(AT_TEN)), 1)],
-        register=register,
-        firebase=firebase,
-        task="slow",
-    )
+    stored = store.store([Candidate(update(performance(AT_TEN)), 1)], task="slow")
     quick.close()
     assert (stored.current, stored.refused) == (1, [])
-    assert read_failed(redis_url) == []
+    assert failed_stores.read() == []
     assert database.get(SOFI) == performance(AT_ELEVEN)
 
 
 def test_what_is_there_and_is_no_performance_is_written_over(
-    register: LatestValueRegister, firebase: Slow, database: Firebase
+    firebase: Slow, database: Firebase
 ) -> None:
     for torn in (-1, {"total": -1}, performance("tomorrow"), performance() | {"note": "x"}):
         database.put(SOFI, torn)

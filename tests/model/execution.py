@@ -1,4 +1,4 @@
-"""One execution of `app.delivery.store.store_newest`, taken apart into its steps.
+"""One execution of `LatestValueStore.store`, taken apart into its steps.
 
 What an execution does next depends on nothing but the answers that it had so far. So its state is
 the tuple of those, and its next step is found by running it again with these answers until it asks
@@ -11,7 +11,15 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
-from app.delivery import BULK, Candidate, LatestValueRegister, Stored, Unfinished, store_newest
+from app.delivery import (
+    BULK_SIZE,
+    Candidate,
+    FailedStores,
+    LatestValueRegister,
+    LatestValueStore,
+    StoreResult,
+    Unfinished,
+)
 from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
 from tests.model.lua_redis import SCRIPTS
@@ -102,15 +110,19 @@ class _Register(LatestValueRegister):
             setattr(self, f"_{script}", functools.partial(self._call, script))
 
     @staticmethod
-    def holder(task: str) -> str:
+    def new_holder(task: str) -> str:
         """As the project's, but the same whenever the same execution is run again."""
         return f"{task}/{_Register.execution}"
 
-    def keep_failed(self, update: Update, reason: str, now: str) -> None:
-        """Keep nothing: it is for operators."""
-
     def _call(self, script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return self._ask(Call(script, tuple(keys), tuple(str(argument) for argument in args)))
+
+
+class _FailedStores(FailedStores):
+    """A list for operators that keeps nothing."""
+
+    def add(self, update: Update, reason: str) -> None:
+        pass
 
 
 class Executions:
@@ -118,6 +130,8 @@ class Executions:
 
     def __init__(self) -> None:
         self._register = _Register(self._ask)
+        failed_stores = _FailedStores("redis://nowhere.invalid")
+        self._store = LatestValueStore(self._register, self, failed_stores)
         self._given: list[Any] = []
         self._asked: Next | None = None
         self._known: dict[tuple[Task, int, Answers], Next] = {}
@@ -137,7 +151,7 @@ class Executions:
 
     def overdue(self, answers: Answers) -> Call | tuple[Value, ...]:
         """How the hand-over looks for overdue slots; with the answer, what it makes a task of."""
-        return self._ask_once(lambda: self._register.overdue(BULK), answers)
+        return self._ask_once(lambda: self._register.overdue(BULK_SIZE), answers)
 
     def store_many(self, updates: Sequence[Update]) -> None:
         """The Firebase of all executions."""
@@ -148,14 +162,12 @@ class Executions:
         self._given = list(answers)
         self._asked = None
         try:
-            stored = store_newest(
+            stored = self._store.store(
                 [Candidate(value.update, value.revision) for value in task.values],
-                register=self._register,
-                firebase=self,
                 task=task.name,
                 resumed=execution > 1,
                 by_time=task.by_time,
-                pause=None if task.direct else lambda: 0.0,
+                will_retry=not task.direct,
             )
         except _AsksForMore as found:
             return found.first
@@ -208,7 +220,7 @@ def _as_redis_py_has_it(reply: Any) -> Any:
     return reply
 
 
-def _said(stored: Stored) -> str:
+def _said(stored: StoreResult) -> str:
     parts = {
         "wrote": len(stored.written),
         "found current": stored.current,

@@ -15,8 +15,7 @@ from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-
 
 from app.channels import OPEN_SLOTS
 from app.delivery import LEASE_SECONDS, LatestValueRegister
-from app.delivery import lua_scripts as newest_scripts
-from app.delivery import register as newest
+from app.delivery import register as register_module
 
 Held = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All that Redis holds, sorted, so that equal is the same. Every key has fields: a slot its own,
@@ -31,18 +30,15 @@ TICK = LEASE // 2
 """Milliseconds that pass at a time. All times are multiples of it."""
 
 OPEN = OPEN_SLOTS
-_REVISION = newest._REVISION
+_REVISION = register_module._REVISION
 _TIMES = ("until", "doubt")
 
 AT_FIRST: Held = ((_REVISION, (("", "8000000000000000"),)),)
 """A last revision ahead of every clock, so that revisions here and in a real Redis are the same."""
 
 SCRIPTS: Mapping[str, str] = {
-    "announce": newest_scripts.ANNOUNCE,
-    "overdue": newest_scripts.OVERDUE,
-    "propose": newest_scripts.PROPOSE,
-    "confirm": newest_scripts.CONFIRM,
-    "let_go": newest_scripts.LET_GO,
+    name: register_module.script(name)
+    for name in ("announce", "overdue", "propose", "confirm", "extend", "release")
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from tests.model.execution import Call, Ended, Value, Write
 from tests.model.world import Kind, State, Step, World
 
+_FAILURE_SCRIPTS = ("extend", "release")
+
 
 def is_stale(state: State) -> bool:
     """Whether a slot in Firebase has another value than its newest."""
@@ -88,15 +90,15 @@ def _asked(name: str, asked: Call | Write | Ended) -> str:
     assert isinstance(asked, Call)
     if asked.script == "propose":
         return f"{name} proposes {', '.join(asked.arguments[6::3])}"
-    if asked.script == "let_go":
-        return f"{name} lets go ({asked.arguments[1]})"
+    if asked.script in _FAILURE_SCRIPTS:
+        return f"{name} {asked.script}s its lease"
     return f"{name} confirms its write"
 
 
 def _reply(world: World, state: State, step: Step) -> str:
     """What the register answers to a call."""
     asked = world.asked(state.tasks[step.at])
-    if not isinstance(asked, Call) or asked.script == "let_go":
+    if not isinstance(asked, Call) or asked.script in _FAILURE_SCRIPTS:
         return ""
     reply, _ = world.scripts.run(*asked, state.held)
     return ": " + ", ".join(_answer(*found) for found in reply)
@@ -105,7 +107,8 @@ def _reply(world: World, state: State, step: Step) -> str:
 def _answer(status: bytes, *rest: bytes) -> str:
     if status == b"write":
         return f"to write {rest[1].decode()}"
-    return {b"held": "held by another", b"mine": "held by itself", b"done": "done"}[status]
+    texts = {b"held": "held by another task", b"held by this task": "held by itself"}
+    return texts.get(status, status.decode())
 
 
 def _outcome(after: State, step: Step) -> str:

@@ -89,11 +89,11 @@ def without(script: str, text: str, instead: str) -> dict[str, str]:
     return {name: whole.replace(text, instead) for name, whole in SCRIPTS.items()}
 
 
-LEASE_LOOKED_AT = "if s.till > now and s.holder ~= task .. '/' then"
-LOOKED_AGAIN = "answers[i - 1] = is_done(s) and close(slot, s) or take(slot, s, holder, lease)"
-TAKEN_IS_OPEN = "redis.call('ZADD', open, now + lease, slot)"
-MARKED_TO_WRITE_AGAIN = "redis.call('HSET', slot, 'again', '1')"
-DOUBTED = "if doubt ~= 0 then"
+LEASE_CHECK = "if is_held_by_another(slot) then"
+CHECK_FOR_NEWER = "local has_more_to_write = not is_stored(slot)"
+LEASED_SLOT_IS_OPEN = "redis.call('ZADD', open_slots, now + lease, slot.key)"
+MARK_TO_WRITE_AGAIN = "redis.call('HSET', slot.key, 'again', '1')"
+UNKNOWN_OUTCOME = "if longest_write ~= 0 then"
 
 STALE_ENDS = {
     "Firebase has 1; the newest is 3",
@@ -103,7 +103,7 @@ STALE_ENDS = {
 
 
 def test_without_the_lease_a_value_steps_back() -> None:
-    system = world(Scenario(SENT), without("propose", LEASE_LOOKED_AT, "if false then"))
+    system = world(Scenario(SENT), without("propose", LEASE_CHECK, "if false then"))
     (steps,) = explored("without the lease", system).steps_back
     told = story.tell(system, steps)
     assert "<- older than what was there" in told
@@ -114,28 +114,28 @@ def test_without_the_lease_a_value_steps_back() -> None:
     ("name", "scripts", "scenario"),
     [
         (
-            "without the second look",
-            without("confirm", LOOKED_AGAIN, "answers[i - 1] = close(slot, s)"),
+            "without the check for a newer value",
+            without("confirm", CHECK_FOR_NEWER, "local has_more_to_write = false"),
             Scenario(SENT),
         ),
         (
             "without the lease, and a crash",
-            without("propose", LEASE_LOOKED_AT, "if false then"),
+            without("propose", LEASE_CHECK, "if false then"),
             Scenario(SENT[:2], faults=scenarios.CRASHES),
         ),
         (
             "without the open slots",
-            without("propose", TAKEN_IS_OPEN, ""),
+            without("propose", LEASED_SLOT_IS_OPEN, ""),
             Scenario(SENT[:2], faults=frozenset({Kind.LOST})),
         ),
         (
             "without the mark to write again",
-            without("confirm", MARKED_TO_WRITE_AGAIN, ""),
+            without("confirm", MARK_TO_WRITE_AGAIN, ""),
             Scenario(SENT[:2], faults=frozenset({Kind.TOO_SLOW})),
         ),
         (
-            "without a doubt after a timeout",
-            without("let_go", DOUBTED, "if false then"),
+            "without noting an unknown outcome",
+            without("extend", UNKNOWN_OUTCOME, "if false then"),
             Scenario(SENT[:2], faults=frozenset({Kind.TIMES_OUT})),
         ),
     ],

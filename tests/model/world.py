@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.delivery import ANY, LONGEST_WRITE_SECONDS
+from app.delivery import ANY_REVISION, LONGEST_WRITE_SECONDS
 from tests.model.execution import Answers, Call, Ended, Executions, NoAnswer, Task, Value, Write
 from tests.model.lua_redis import AT_FIRST, NOW, OPEN, TICK, Held, Scripts
 
@@ -228,7 +228,7 @@ class World:
         """What the hand-over's task carries of what was announced."""
         if not self.scenario.in_bulk:
             return found
-        return tuple(value._replace(text="null", revision=ANY) for value in found)
+        return tuple(value._replace(text="null", revision=ANY_REVISION) for value in found)
 
     def _pass_time(self, state: State) -> State:
         return state._replace(
@@ -329,7 +329,7 @@ def _aged(order: tuple[Value, ...], values: Iterable[Value], *, resumed: bool) -
     One that its task has perhaps proposed before wins no tie; one that only names its slot is none.
     """
     for value in values:
-        if value.revision == ANY or any(value[:3] == known[:3] for known in order):
+        if value.revision == ANY_REVISION or any(value[:3] == known[:3] for known in order):
             continue
         older = [
             known

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.cli.dead_letters import DeadLetters, act, add_actions, check
-from app.delivery import Candidate, LatestValueRegister, read_failed, remove_failed, store_newest
+from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import (
     PERFORMANCE,
     Update,
@@ -37,19 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(settings: Settings, arguments: Namespace) -> int:
     """List, show, store again or clear the values that Firebase refused for good."""
     check(arguments)
-    url = settings.redis_url
-    entries = {failed["id"]: failed for failed in read_failed(url)}
+    failed_stores = FailedStores(settings.redis_url)
+    entries = {failed["id"]: failed for failed in failed_stores.read()}
 
     def resend(identity: str) -> str:
-        register = LatestValueRegister(url)
+        register = LatestValueRegister(settings.redis_url)
+        store = LatestValueStore(register, firebase_of_this_process(settings), failed_stores)
         candidate = _candidate_of(entries[identity])
-        stored = store_newest(
-            [candidate],
-            register=register,
-            firebase=firebase_of_this_process(settings),
-            task=f"resend-{uuid.uuid4().hex}",
-        )
-        remove_failed(url, [identity])
+        stored = store.store([candidate], task=f"resend-{uuid.uuid4().hex}")
+        failed_stores.remove([identity])
         if stored.refused:
             raise RejectMessage(
                 "other", f"kept under a new id, refused again: {stored.refused[0][1]}"
@@ -69,7 +65,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
             as_json=lambda identity: entries[identity],
             as_text=lambda identity: _failed_as_text(entries[identity]),
             resend=resend,
-            clear=lambda identity: remove_failed(url, [identity]),
+            clear=lambda identity: failed_stores.remove([identity]),
         ),
     )
 

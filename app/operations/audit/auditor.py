@@ -15,7 +15,13 @@ from typing import Any
 import msgspec
 
 from app.accounting import DailyFiles, LedgerReader, held_if_free, path_of, set_aside
-from app.delivery import Candidate, LatestValueRegister, Stored, store_newest
+from app.delivery import (
+    Candidate,
+    FailedStores,
+    LatestValueRegister,
+    LatestValueStore,
+    StoreResult,
+)
 from app.domain import (
     BEHIND_LIMIT,
     PERFORMANCE,
@@ -285,17 +291,16 @@ class Auditor:
             )
             for symbol in symbols
         ]
-        task = f"audit-{uuid.uuid4().hex}"
-        return _said(
-            store_newest(candidates, register=register, firebase=self._firebase, task=task)
-        )
+        failed_stores = FailedStores(self._settings.redis_url)
+        store = LatestValueStore(register, self._firebase, failed_stores)
+        return _said(store.store(candidates, task=f"audit-{uuid.uuid4().hex}"))
 
     def _day_now(self, day: int) -> LedgerDay:
         with self._reader.at_one_moment():
             return LedgerDay(self._settings, day, self._oldest, self._reader)
 
 
-def _said(stored: Stored) -> list[str]:
+def _said(stored: StoreResult) -> list[str]:
     done = [
         f"Firebase: {update.symbol} is {'stored again' if update.value else 'removed'}"
         for update in stored.written

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-from app.delivery import read_failed
+from app.delivery import FailedStores
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 from app.urls import tls_of, without_tls_options
 
@@ -59,7 +59,7 @@ def worker(deployment: Deployment) -> Finding:
 
 def failed_stores(deployment: Deployment) -> Finding:
     """How much Firebase has refused for good."""
-    count = len(read_failed(deployment.settings.redis_url))
+    count = len(FailedStores(deployment.settings.redis_url).read())
     if count:
         return Finding(WARN, f"{count} values were refused", "see python -m app failed-stores")
     return Finding(OK, "none")

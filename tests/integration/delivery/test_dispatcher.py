@@ -1,4 +1,4 @@
-"""What waits is bounded by slots, and the newest value is what is handed over."""
+"""The backlog is bounded by slots, and the newest value of each is dispatched."""
 
 import base64
 import json
@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import redis
 
-from app.delivery import BULK, FEW, MOST_WAITING, Dispatcher, LatestValueRegister
+from app.delivery import (
+    BULK_SIZE,
+    MAX_SINGLE_TASKS,
+    MAX_TASKS_WAITING,
+    Dispatcher,
+    LatestValueRegister,
+)
 from app.settings import load_settings
 from tasks.celery_app import app
 from tasks.queue import CeleryQueue
@@ -17,14 +23,14 @@ from tests.system import wait_until
 
 
 class Queue:
-    """The Celery queue as it is in Redis, and a switch that keeps everybody from enqueueing."""
+    """The Celery queue as it is in Redis, and a switch that forbids enqueueing."""
 
     def __init__(self, url: str) -> None:
         self._client: redis.Redis = redis.Redis.from_url(url)
         self.taken: list[dict[str, Any]] = []
 
     def tasks(self) -> list[dict[str, Any]]:
-        """Every task that was enqueued, oldest first."""
+        """Return every task that was enqueued, oldest first."""
         waiting: Any = self._client.lrange("profit-bridge", 0, -1)
         return self.taken + [json.loads(entry) for entry in reversed(waiting)]
 
@@ -33,7 +39,7 @@ class Queue:
             self.taken.append(json.loads(entry))  # type: ignore[arg-type]
 
     def proposed(self) -> dict[str, Any]:
-        """The newest total of each symbol in the tasks; in a bulk task, of what it names."""
+        """Return the last total of each symbol in the tasks; of a bulk task, what it names."""
         totals = {}
         for task in self.tasks():
             for symbol, key, value, _ in values_of(task):
@@ -48,7 +54,7 @@ class Queue:
         self._client.execute_command("ACL", "SETUSER", "default", f"{'+-'[not enqueueing]}lpush")
 
     def refused(self) -> int:
-        """How many times somebody was kept from enqueueing."""
+        """Return how many times enqueueing was refused."""
         return len(self._client.acl_log())
 
     def close(self) -> None:
@@ -58,7 +64,7 @@ class Queue:
 
 
 def values_of(task: dict[str, Any]) -> list[list[Any]]:
-    """Symbol, key, value and revision of everything in a task."""
+    """Return symbol, key, value and revision of everything in a task."""
     arguments, options, _ = json.loads(base64.b64decode(task["body"]))
     name = task["headers"]["task"]
     if name == "tasks.store_in_bulk":
@@ -95,32 +101,32 @@ def all_of(symbols: int, total: int = 0) -> dict[tuple[str, str], str]:
     return performances(**{f"S{n}": total for n in range(symbols)})
 
 
-def test_few_changes_become_a_task_each(dispatcher: Dispatcher, queue: Queue) -> None:
-    dispatcher.put(all_of(FEW))
-    wait_until(lambda: len(queue.tasks()) == FEW, "tasks")
+def test_few_changes_become_one_task_each(dispatcher: Dispatcher, queue: Queue) -> None:
+    dispatcher.put(all_of(MAX_SINGLE_TASKS))
+    wait_until(lambda: len(queue.tasks()) == MAX_SINGLE_TASKS, "tasks")
 
 
 def test_many_changes_become_bulk_tasks(dispatcher: Dispatcher, queue: Queue) -> None:
-    dispatcher.put(all_of(BULK + 50))
-    wait_until(lambda: len(queue.proposed()) == BULK + 50, "all symbols")
+    dispatcher.put(all_of(BULK_SIZE + 50))
+    wait_until(lambda: len(queue.proposed()) == BULK_SIZE + 50, "all symbols")
     assert len(queue.tasks()) == 2
 
 
-def test_while_nobody_takes_tasks_the_backlog_is_bounded_by_symbols(
+def test_while_no_worker_takes_tasks_the_backlog_is_bounded_by_symbols(
     dispatcher: Dispatcher, queue: Queue
 ) -> None:
     def is_enqueued_or_waits(before: int) -> bool:
-        return len(queue.tasks()) > before or before >= MOST_WAITING
+        return len(queue.tasks()) > before or before >= MAX_TASKS_WAITING
 
-    for total in range(3 * MOST_WAITING):
+    for total in range(3 * MAX_TASKS_WAITING):
         before = len(queue.tasks())
         dispatcher.put(all_of(20, total))
         wait_until(partial(is_enqueued_or_waits, before), "the task")
     assert dispatcher.close(5) == 20
-    assert len(queue.tasks()) == MOST_WAITING
+    assert len(queue.tasks()) == MAX_TASKS_WAITING
 
 
-def test_what_was_held_back_is_handed_over_as_its_newest(
+def test_changes_that_had_to_wait_are_dispatched_as_their_newest_values(
     dispatcher: Dispatcher, queue: Queue
 ) -> None:
     for total in range(500):
@@ -138,12 +144,12 @@ def _candidates(queue: Queue, totals: dict[str, int]) -> bool:
 
 
 def test_later_values_have_higher_revisions(dispatcher: Dispatcher, queue: Queue) -> None:
-    for total in range(MOST_WAITING):
+    for total in range(MAX_TASKS_WAITING):
         dispatcher.put(performances(SOFI=total))
         newest = {"SOFI": total}
         wait_until(partial(_candidates, queue, newest), "the task")
     revisions = [value[3] for task in queue.tasks() for value in values_of(task)]
-    assert len(revisions) == MOST_WAITING
+    assert len(revisions) == MAX_TASKS_WAITING
     assert revisions == sorted(set(revisions))
 
 
@@ -158,18 +164,18 @@ def test_a_broker_that_refuses_loses_nothing_and_keeps_the_newest(
     wait_until(lambda: queue.proposed() == {"SOFI": 2, "HOOD": 1}, "both")
 
 
-def test_all_of_a_burst_is_safe_in_redis_also_while_nothing_can_be_enqueued(
+def test_a_whole_burst_is_announced_even_while_nothing_can_be_enqueued(
     dispatcher: Dispatcher, queue: Queue
 ) -> None:
     queue.allow(enqueueing=False)
-    dispatcher.put(all_of(3 * BULK, 7))
+    dispatcher.put(all_of(3 * BULK_SIZE, 7))
     wait_until(lambda: queue.refused() > 0, "refusal")
-    assert queue.announced(f"S{3 * BULK - 1}", "performance") == {"total": 7}
+    assert queue.announced(f"S{3 * BULK_SIZE - 1}", "performance") == {"total": 7}
     queue.allow(enqueueing=True)
-    wait_until(lambda: queue.proposed() == {f"S{n}": 7 for n in range(3 * BULK)}, "all tasks")
+    wait_until(lambda: queue.proposed() == {f"S{n}": 7 for n in range(3 * BULK_SIZE)}, "all tasks")
 
 
-def test_closing_hands_over_what_is_left(dispatcher: Dispatcher, queue: Queue) -> None:
+def test_closing_dispatches_what_is_left(dispatcher: Dispatcher, queue: Queue) -> None:
     dispatcher.put(performances(SOFI=1))
     assert dispatcher.close(5) == 0
     assert queue.proposed() == {"SOFI": 1}

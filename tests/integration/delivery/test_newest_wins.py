@@ -1,4 +1,4 @@
-"""No order of execution leaves an old value, and no two tasks write one slot at a time."""
+"""Whatever the order of execution, the newest value is stored, by one writer per slot at a time."""
 
 import itertools
 import threading
@@ -13,11 +13,11 @@ from app.delivery import (
     LEASE_SECONDS,
     MAX_ROUNDS,
     Candidate,
+    FailedStores,
     LatestValueRegister,
+    LatestValueStore,
     ProposalStatus,
     Unfinished,
-    read_failed,
-    store_newest,
 )
 from app.domain import Update
 from app.errors import RetryLater
@@ -27,7 +27,7 @@ from tests.system import Firebase
 
 
 class Recorder(FirebaseClient):
-    """The real client, that notes what it writes, and runs something in mid-write."""
+    """The real client. It records what it writes, and runs something in mid-write."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -61,6 +61,18 @@ def register(redis_url: str) -> LatestValueRegister:
     return LatestValueRegister(redis_url)
 
 
+@pytest.fixture
+def failed_stores(redis_url: str) -> FailedStores:
+    return FailedStores(redis_url)
+
+
+@pytest.fixture
+def store(
+    register: LatestValueRegister, firebase: Recorder, failed_stores: FailedStores
+) -> LatestValueStore:
+    return LatestValueStore(register, firebase, failed_stores)
+
+
 def candidate(
     value: Any, revision: int, symbol: str = "SOFI", key: str = "performance"
 ) -> Candidate:
@@ -72,35 +84,35 @@ def stored_in(database: Firebase) -> dict[str, Any]:
 
 
 def test_every_order_of_three_values_ends_on_the_newest(
-    register: LatestValueRegister, firebase: Recorder, database: Firebase
+    store: LatestValueStore, firebase: Recorder, database: Firebase
 ) -> None:
     for turn, order in enumerate(itertools.permutations((1, 2, 3))):
         firebase.requests.clear()
         for revision in order:
             candidates = [candidate(revision, revision, symbol=f"S{turn}")]
-            store_newest(candidates, register=register, firebase=firebase, task=f"t{revision}")
+            store.store(candidates, task=f"t{revision}")
         written = [value for request in firebase.requests for _, value in request]
         assert written == sorted(written)
     assert set(stored_in(database).values()) == {3}
 
 
-def test_what_comes_in_mid_write_is_written_by_who_is_writing(
-    register: LatestValueRegister, firebase: Recorder
+def test_what_is_proposed_in_mid_write_is_written_by_the_holder_of_the_lease(
+    store: LatestValueStore, firebase: Recorder
 ) -> None:
     def others() -> Iterator[None]:
         for revision in (3, 2):
             candidates = [candidate(revision, revision)]
-            stored = store_newest(candidates, register=register, firebase=firebase, task="other")
+            stored = store.store(candidates, task="other")
             assert (stored.held, stored.written) == (1, [])
         yield
 
     firebase.in_mid_write = others()
-    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="first")
+    store.store([candidate(1, 1)], task="first")
     assert firebase.requests == [[("SOFI", 1)], [("SOFI", 3)]]
 
 
 def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
-    redis_url: str, firebase: Recorder, database: Firebase
+    redis_url: str, firebase: Recorder, database: Firebase, failed_stores: FailedStores
 ) -> None:
     busy = threading.Lock()
 
@@ -123,7 +135,7 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
                     return
                 candidates = [candidate(revision, revision)]
                 task = f"t{revision}"
-                store_newest(candidates, register=register, firebase=OneAtATime(), task=task)
+                LatestValueStore(register, OneAtATime(), failed_stores).store(candidates, task=task)
         except BaseException as error:
             errors.append(error)
 
@@ -140,48 +152,46 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
     assert stored_in(database) == {"SOFI": 300}
 
 
-def test_a_task_that_waits_for_its_retry_keeps_others_out_and_may_resume(
-    register: LatestValueRegister, firebase: Recorder, database: Firebase
+def test_a_task_that_waits_for_its_retry_keeps_its_lease_and_resumes(
+    store: LatestValueStore, database: Firebase
 ) -> None:
     database.faults({"status": 503, "count": 1})
     with pytest.raises(Unfinished, match="cannot write to Firebase") as unfinished:
-        store_newest(
-            [candidate(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 2.5
-        )
+        store.store([candidate(1, 1)], task="a", will_retry=True, retry_pause=2.5)
     assert unfinished.value.pause == 2.5
-    stored = store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
+    stored = store.store([candidate(2, 2)], task="b")
     assert stored.held == 1
-    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a", resumed=True)
+    store.store([candidate(1, 1)], task="a", resumed=True)
     assert stored_in(database) == {"SOFI": 2}
 
 
-def test_a_direct_call_that_fails_leaves_nobody_out(
-    register: LatestValueRegister, firebase: Recorder, database: Firebase
+def test_a_direct_call_that_fails_releases_its_lease(
+    store: LatestValueStore, database: Firebase
 ) -> None:
     database.faults({"drop": True, "count": 1})
     with pytest.raises(RetryLater):
-        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
-    store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
+        store.store([candidate(1, 1)], task="a")
+    store.store([candidate(2, 2)], task="b")
     assert stored_in(database) == {"SOFI": 2}
 
 
-def test_a_task_given_out_again_after_a_crash_waits_for_its_own_lease(
-    register: LatestValueRegister, firebase: Recorder
+def test_a_task_delivered_again_after_a_crash_waits_for_its_own_lease(
+    store: LatestValueStore, register: LatestValueRegister, firebase: Recorder
 ) -> None:
-    died = register.holder("a")
+    died = register.new_holder("a")
     assert register.propose([candidate(1, 1)], died, resumed=False)[0].write
     with pytest.raises(Unfinished, match="earlier execution") as unfinished:
-        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
+        store.store([candidate(1, 1)], task="a")
     assert 0 < unfinished.value.pause <= LEASE_SECONDS
-    others = register.propose([candidate(2, 2)], register.holder("b"), resumed=False)
+    others = register.propose([candidate(2, 2)], register.new_holder("b"), resumed=False)
     assert others[0].status == ProposalStatus.HELD
     assert firebase.requests == []
 
 
-def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder
+def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_overwritten(
+    store: LatestValueStore, register: LatestValueRegister, redis_url: str, firebase: Recorder
 ) -> None:
-    slow = register.holder("slow")
+    slow = register.new_holder("slow")
     (answer,) = register.propose([candidate(1, 1)], slow, resumed=False)
     write = answer.write
     assert write
@@ -193,82 +203,78 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_written_over(
         yield
 
     firebase.in_mid_write = slow_one_lands()
-    store_newest([candidate(2, 2)], register=register, firebase=firebase, task="fast")
+    store.store([candidate(2, 2)], task="fast")
     assert firebase.requests == [[("SOFI", 2)], [("SOFI", 2)]]
 
 
-def test_one_poisoned_value_is_kept_and_the_rest_is_stored(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
+def test_one_refused_value_becomes_a_failed_store_and_the_others_are_stored(
+    store: LatestValueStore, firebase: Recorder, database: Firebase, failed_stores: FailedStores
 ) -> None:
     database.faults({"contains": "poison", "status": 400})
     candidates = [candidate("poison" if n == 13 else n, 1, symbol=f"S{n}") for n in range(40)]
-    stored = store_newest(candidates, register=register, firebase=firebase, task="bulk")
+    stored = store.store(candidates, task="bulk")
     assert stored_in(database) == {f"S{n}": n for n in range(40) if n != 13}
     assert [update.symbol for update, _ in stored.refused] == ["S13"]
     assert len(firebase.requests) <= 13
-    (failed,) = read_failed(redis_url)
+    (failed,) = failed_stores.read()
     assert (failed["symbol"], failed["value"]) == ("S13", "poison")
     assert "Firebase rejects the write" in failed["reason"]
 
 
 def test_a_slot_whose_value_was_refused_takes_the_next_one(
-    register: LatestValueRegister, firebase: Recorder, database: Firebase
+    store: LatestValueStore, database: Firebase
 ) -> None:
     database.faults({"status": 401, "contains": "poison"})
     for value, revision in (("poison", 1), (2, 2)):
         candidates = [candidate(value, revision)]
-        store_newest(candidates, register=register, firebase=firebase, task=f"t{revision}")
+        store.store(candidates, task=f"t{revision}")
     assert stored_in(database) == {"SOFI": 2}
 
 
-def test_the_same_value_again_is_no_write_and_a_changed_one_of_the_same_time_is(
-    register: LatestValueRegister, firebase: Recorder
+def test_an_equal_value_of_the_same_revision_is_not_written_and_a_different_one_is(
+    store: LatestValueStore, firebase: Recorder
 ) -> None:
     for value in ({"total": 1}, {"total": 1}, {"total": 2}):
-        store_newest([candidate(value, 5)], register=register, firebase=firebase, task=str(value))
+        store.store([candidate(value, 5)], task=str(value))
     assert firebase.requests == [[("SOFI", {"total": 1})], [("SOFI", {"total": 2})]]
 
 
-def test_a_retry_does_not_bring_its_value_back_over_another_of_the_same_time(
-    register: LatestValueRegister, firebase: Recorder
+def test_a_retry_does_not_overwrite_another_value_of_the_same_revision(
+    store: LatestValueStore, firebase: Recorder
 ) -> None:
     for value, resumed in (("first", False), ("second", False), ("first", True)):
         candidates = [candidate(value, 5)]
-        store_newest(candidates, register=register, firebase=firebase, task=value, resumed=resumed)
+        store.store(candidates, task=value, resumed=resumed)
     assert [request[0][1] for request in firebase.requests] == ["first", "second"]
 
 
-def test_a_price_equal_to_the_stored_one_is_no_write(
-    register: LatestValueRegister, firebase: Recorder
+def test_a_price_equal_to_the_stored_one_is_not_written(
+    store: LatestValueStore, firebase: Recorder
 ) -> None:
     for price, revision in [(12.5, 1), (12.5, 2), ("12.50", 3), (13, 4), (12.5, 5)]:
         candidates = [candidate({"price": price, "volume": revision}, revision, key="price")]
-        store_newest(candidates, register=register, firebase=firebase, task=str(revision))
+        store.store(candidates, task=str(revision))
     assert [request[0][1]["volume"] for request in firebase.requests] == [1, 4, 5]
 
 
-def test_orders_are_never_folded_into_each_other(
-    register: LatestValueRegister, firebase: Recorder
-) -> None:
+def test_orders_are_never_conflated(store: LatestValueStore) -> None:
     candidates = [candidate(n, 1, key=f"orders/{n}") for n in range(3)]
-    stored = store_newest(candidates, register=register, firebase=firebase, task="orders")
+    stored = store.store(candidates, task="orders")
     assert len(stored.written) == 3
 
 
-def test_a_task_that_never_catches_up_passes_the_rest_on(
-    register: LatestValueRegister, firebase: Recorder
+def test_a_task_that_never_catches_up_leaves_the_rest_to_its_next_execution(
+    store: LatestValueStore, firebase: Recorder
 ) -> None:
     def always_newer() -> Iterator[None]:
         for revision in itertools.count(2):
             candidates = [candidate(revision, revision)]
-            store_newest(candidates, register=register, firebase=firebase, task="other")
+            store.store(candidates, task="other")
             yield
 
     firebase.in_mid_write = always_newer()
     with pytest.raises(Unfinished, match="faster"):
-        store_newest(
-            [candidate(1, 1)], register=register, firebase=firebase, task="a", pause=lambda: 1
-        )
+        store.store([candidate(1, 1)], task="a", will_retry=True, retry_pause=1)
     assert len(firebase.requests) == MAX_ROUNDS
 
 
@@ -290,17 +296,17 @@ def test_revisions_only_grow_and_are_the_time(
 
 
 def test_what_is_announced_is_newer_than_a_time_ahead_of_ours(
-    register: LatestValueRegister, firebase: Recorder, database: Firebase
+    store: LatestValueStore, register: LatestValueRegister, database: Firebase
 ) -> None:
     ahead = candidate("ahead", 8_000_000_000_000_000)
-    store_newest([ahead], register=register, firebase=firebase, task="direct")
+    store.store([ahead], task="direct")
     made = register.announce([Update("SOFI", "performance", "now")])
-    store_newest(made, register=register, firebase=firebase, task="ours")
+    store.store(made, task="ours")
     assert stored_in(database) == {"SOFI": "now"}
 
 
 def overdue(register: LatestValueRegister, redis_url: str) -> list[Candidate]:
-    """What is overdue once every time to look has come."""
+    """Return what is overdue once every lease and every pause has ended."""
     with redis.Redis.from_url(redis_url) as client:
         for slot in client.zrange("profit-bridge:open", 0, -1):
             client.zadd("profit-bridge:open", {slot: 1})
@@ -310,8 +316,8 @@ def overdue(register: LatestValueRegister, redis_url: str) -> list[Candidate]:
     return register.overdue(10)
 
 
-def test_an_announced_value_whose_task_is_lost_comes_back_until_it_is_stored(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder
+def test_an_announced_value_whose_task_is_lost_is_overdue_until_it_is_stored(
+    store: LatestValueStore, register: LatestValueRegister, redis_url: str
 ) -> None:
     updates = [Update("BRK.B", "orders/a b/c", {"event": "fill"}), Update("SOFI", "price", 1)]
     made = register.announce(updates)
@@ -319,70 +325,75 @@ def test_an_announced_value_whose_task_is_lost_comes_back_until_it_is_stored(
     found = overdue(register, redis_url)
     assert sorted(found) == sorted(made)
     assert register.overdue(10) == []
-    store_newest(found, register=register, firebase=firebase, task="again")
+    store.store(found, task="again")
     assert overdue(register, redis_url) == []
 
 
-def test_a_slot_of_a_dead_holder_comes_back(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder
+def test_a_slot_of_a_dead_holder_becomes_overdue(
+    store: LatestValueStore, register: LatestValueRegister, redis_url: str, firebase: Recorder
 ) -> None:
-    register.propose([candidate(1, 1)], register.holder("dies"), resumed=False)
-    stored = store_newest([candidate(2, 2)], register=register, firebase=firebase, task="b")
+    register.propose([candidate(1, 1)], register.new_holder("dies"), resumed=False)
+    stored = store.store([candidate(2, 2)], task="b")
     assert stored.held == 1
     found = overdue(register, redis_url)
-    store_newest(found, register=register, firebase=firebase, task="c")
+    store.store(found, task="c")
     assert firebase.requests == [[("SOFI", 2)]]
 
 
-def test_a_write_without_an_answer_has_its_slot_stored_once_more(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
+def test_a_slot_is_written_once_more_after_a_write_without_an_answer(
+    store: LatestValueStore,
+    register: LatestValueRegister,
+    redis_url: str,
+    firebase: Recorder,
+    database: Firebase,
 ) -> None:
     database.faults({"drop": True, "commit": True, "count": 1})
     for resumed in (False, True):
         with suppress(Unfinished):
-            store_newest(
-                [candidate(1, 1)],
-                register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
-            )  # fmt: skip
+            store.store(
+                [candidate(1, 1)], task="a", resumed=resumed, will_retry=True, retry_pause=1
+            )
     assert len(firebase.requests) == 2
     found = overdue(register, redis_url)
     assert found == [candidate(1, 1)]
-    store_newest(found, register=register, firebase=firebase, task="later")
+    store.store(found, task="later")
     assert len(firebase.requests) == 3
     assert overdue(register, redis_url) == []
 
 
-def test_a_write_that_was_refused_an_answer_is_not_in_doubt(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
+def test_a_write_that_was_answered_with_an_error_is_not_written_once_more(
+    store: LatestValueStore, register: LatestValueRegister, redis_url: str, database: Firebase
 ) -> None:
     database.faults({"status": 503, "count": 1})
     for resumed in (False, True):
         with suppress(Unfinished):
-            store_newest(
-                [candidate(1, 1)],
-                register=register, firebase=firebase, task="a", resumed=resumed, pause=lambda: 1,
-            )  # fmt: skip
+            store.store(
+                [candidate(1, 1)], task="a", resumed=resumed, will_retry=True, retry_pause=1
+            )
     assert overdue(register, redis_url) == []
 
 
-def test_what_firebase_refuses_for_good_does_not_come_back(
-    register: LatestValueRegister, redis_url: str, firebase: Recorder, database: Firebase
+def test_what_firebase_refuses_for_good_is_not_overdue(
+    store: LatestValueStore, register: LatestValueRegister, redis_url: str, database: Firebase
 ) -> None:
     database.faults({"status": 400})
-    store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
+    store.store([candidate(1, 1)], task="a")
     assert overdue(register, redis_url) == []
 
 
-def test_an_announced_price_equal_to_the_stored_one_makes_no_task(
-    register: LatestValueRegister, firebase: Recorder
+def test_an_announced_price_equal_to_the_stored_one_becomes_no_task(
+    store: LatestValueStore, register: LatestValueRegister
 ) -> None:
     price = Update("SOFI", "price", {"price": 12.5, "volume": 1})
     made = register.announce([price])
-    store_newest(made, register=register, firebase=firebase, task="a")
+    store.store(made, task="a")
     assert register.announce([price._replace(value={"price": 12.5, "volume": 2})]) == []
 
 
-def test_a_redis_that_is_away_is_tried_later(firebase: Recorder) -> None:
+def test_a_redis_that_cannot_be_reached_is_a_reason_to_retry_later(
+    firebase: Recorder, failed_stores: FailedStores
+) -> None:
     register = LatestValueRegister("redis://127.0.0.1:1/0")
+    store = LatestValueStore(register, firebase, failed_stores)
     with pytest.raises(RetryLater, match="cannot use Redis at redis://127"):
-        store_newest([candidate(1, 1)], register=register, firebase=firebase, task="a")
+        store.store([candidate(1, 1)], task="a")
