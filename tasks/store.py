@@ -192,7 +192,7 @@ def _summary(result: StoreResult) -> str:
     elif result.written:
         parts.append(f"stored {len(result.written)} values")
     if result.current:
-        parts.append(f"{result.current} not stored: the same or a newer value is stored already")
+        parts.append(f"{result.current} not stored: this value, or a newer one, is stored already")
     if result.held:
         parts.append(f"{result.held} left to another task that is storing there")
     return ", ".join(parts)

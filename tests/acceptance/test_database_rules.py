@@ -68,7 +68,7 @@ def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) 
     system.publish(envelope(report("SOFI", 2)))
     wait_until(lambda: bool(FailedStores(system.redis_server.url).read()), "told")
     (failed,) = FailedStores(system.redis_server.url).read()
-    assert f"of {FAR}; if it is wrong: python -m app audit --fix" in failed["reason"]
+    assert f"of {FAR}: if that one is wrong, run python -m app audit --fix" in failed["reason"]
     assert system.firebase.get("services/SOFI/performance/total") == 50
     wait_until(lambda: system.total() == 3, "the file")
     fixed = system.command("audit", "--fix", "--within", "0")
