@@ -31,7 +31,7 @@ from app.dev.rtdb.rules import load_rules
 from app.domain import day_of
 from app.errors import StopProgram, WrongUse
 from app.messaging import connect
-from app.operations.watch import Row, Watcher, changed_lines, drawn
+from app.operations.watch import Row, Watcher, changed_lines, render_table
 from app.settings import EMULATOR_NAMESPACE, Settings, variables
 from app.shutdown import ShutdownRequested, ShutdownSignals
 
@@ -228,12 +228,14 @@ class Stack:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             with Live(console=self._console, auto_refresh=False) as live:
                 while True:
-                    table = drawn(watcher.rows(), datetime.now(UTC), width=self._console.width)
+                    table = render_table(
+                        watcher.rows(), datetime.now(UTC), width=self._console.width
+                    )
                     live.update(table, refresh=True)
                     self._watch(_REDRAW)
-        told: dict[str, Row] = {}
+        printed: dict[str, Row] = {}
         while True:
-            for line in changed_lines(watcher.rows(), told):
+            for line in changed_lines(watcher.rows(), printed):
                 self._print(line)
             self._watch(_CALM)
 

@@ -8,10 +8,10 @@ from app.firebase.client import (
     firebase_of_this_process,
 )
 from app.firebase.errors import FIREBASE_ERRORS, DatabaseNotFound
-from app.firebase.events import Event, applied, children, events_of, keys_of
+from app.firebase.events import Event, apply_event, children, parse_events, split_path
 from app.firebase.paths import escape_key, node_path, unescape_key
 from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter, rate_limiter_of
-from app.firebase.stream import Stream, StreamUpdate
+from app.firebase.stream import Stream, StreamStatus
 
 __all__ = [
     "BURST_SECONDS",
@@ -23,16 +23,16 @@ __all__ = [
     "Event",
     "FirebaseClient",
     "Stream",
-    "StreamUpdate",
+    "StreamStatus",
     "WriteRateLimiter",
-    "applied",
+    "apply_event",
     "children",
     "credential_of",
     "escape_key",
-    "events_of",
     "firebase_of_this_process",
-    "keys_of",
     "node_path",
+    "parse_events",
     "rate_limiter_of",
+    "split_path",
     "unescape_key",
 ]

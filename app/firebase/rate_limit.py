@@ -1,12 +1,12 @@
-"""The budget of writes to Firebase, which all workers share.
+"""The write rate limiter, which all workers share.
 
-Realtime Database takes about 1,000 writes a second and 64 MB a minute, and slows down or refuses
-beyond that. Whoever is about to write asks here first, and is told how long to wait. What waits
-folds meanwhile: the hand-over holds changes back while tasks are waiting, so every symbol gets a
-little older and none is forgotten.
+Realtime Database accepts about 1,000 writes a second and 64 MB a minute; beyond that it slows down
+or refuses. While writes wait for the limiter, the dispatcher holds further changes back and keeps
+only the latest of each slot: every symbol gets a little older, and none is forgotten.
 """
 
 import time
+from pathlib import Path
 
 from app.channels import KEY_PREFIX
 from app.errors import RetryLater
@@ -14,87 +14,72 @@ from app.messaging import connect, reaching
 from app.settings import Settings
 
 LONGEST_WAIT = 2.0
-"""Seconds that a task may wait for its turn; if it takes longer it comes again later. Well below
-the lease that it holds meanwhile."""
+"""Seconds that a write may wait for its turn; one that would wait longer is retried later. Well
+below the lease that its task holds meanwhile."""
 
 BURST_SECONDS = 1.0
-"""How much of what was not used is still there afterwards."""
+"""Seconds of unused capacity that are kept for a burst."""
 
-_KEY = KEY_PREFIX + "budget"
+KEY = KEY_PREFIX + "write-rate-limiter"
+"""The limiter's state in Redis."""
+
+_RESERVE = Path(__file__).with_name("lua").joinpath("reserve_write.lua").read_text()
 _MEGABYTE = 1024 * 1024
-
-# For each of the two the time is kept up to which it is used up. It may be in the future: a request
-# that is larger than what is left goes, and those after it wait. `at` is when that was noted: where
-# a clock was set back, nobody waits until it is again as late as it was. ARGV: bytes; microseconds
-# that a write and a byte take of the budget; burst and longest wait in microseconds
-_RESERVE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local used = redis.call('HMGET', KEYS[1], 'writes', 'bytes', 'at')
-local back = math.max(0, tonumber(used[3] or '0') - now)
-local writes = math.max(tonumber(used[1] or '0') - back, now - ARGV[4])
-local bytes = math.max(tonumber(used[2] or '0') - back, now - ARGV[4])
-local wait = math.max(writes, bytes, now) - now
-local granted = wait <= tonumber(ARGV[5]) and 1 or 0
-redis.call('HSET', KEYS[1], 'at', string.format('%d', now),
-           'writes', string.format('%.3f', writes + granted * ARGV[2]),
-           'bytes', string.format('%.3f', bytes + granted * ARGV[1] * ARGV[3]))
-redis.call('EXPIRE', KEYS[1], 3600)
-return {granted, wait}
-"""
+_MICROSECONDS = 1_000_000
 
 
 class WriteRateLimiter:
-    """What may still be written, kept in Redis.
+    """Limits writes to Firebase; its state is in Redis.
 
     Args:
-        url: the Redis that all workers share.
-        writes_per_second: requests, however many values each has.
-        megabytes_per_minute: of their bodies.
+        url: The Redis that all workers share.
+        writes_per_second: Limit on requests, whatever number of values each has.
+        megabytes_per_minute: Limit on the sum of their bodies.
     """
 
     def __init__(self, url: str, writes_per_second: float, megabytes_per_minute: float) -> None:
         self._url = url
-        self._reserve = connect(url).register_script(_RESERVE)
-        self._of_write = 1_000_000 / writes_per_second
-        self._of_byte = 60 * 1_000_000 / (megabytes_per_minute * _MEGABYTE)
+        self._script = connect(url).register_script(_RESERVE)
+        self._limits = [
+            _MICROSECONDS / writes_per_second,
+            60 * _MICROSECONDS / (megabytes_per_minute * _MEGABYTE),
+            int(BURST_SECONDS * _MICROSECONDS),
+            int(LONGEST_WAIT * _MICROSECONDS),
+        ]
 
     def reserve(self, size: int) -> float:
-        """Take a request of `size` bytes out of the budget.
+        """Reserve a write of `size` bytes.
 
         Returns:
-            Seconds to wait before it may be sent.
+            Seconds to wait before sending it.
 
         Raises:
-            RetryLater: it would be more than LONGEST_WAIT, or Redis cannot be reached. Nothing is
-                taken.
+            RetryLater: The wait would be longer than LONGEST_WAIT, or Redis cannot be reached.
+                Nothing is reserved.
         """
-        limits = [int(seconds * 1_000_000) for seconds in (BURST_SECONDS, LONGEST_WAIT)]
         with reaching(self._url):
-            granted, wait = self._reserve(
-                keys=[_KEY], args=[size, self._of_write, self._of_byte, *limits]
-            )
+            granted, wait = self._script(keys=[KEY], args=[size, *self._limits])
+        seconds = float(wait) / _MICROSECONDS
         if not granted:
             raise RetryLater(
-                f"the budget of writes to Firebase is used up for {wait / 1_000_000:.1f} s "
-                "(FIREBASE_WRITES_PER_SECOND, FIREBASE_MEGABYTES_PER_MINUTE)"
+                f"the limit on writes to Firebase is used up for {seconds:.1f} s: if Firebase can "
+                "take more, raise FIREBASE_WRITES_PER_SECOND or FIREBASE_MEGABYTES_PER_MINUTE"
             )
-        return float(wait) / 1_000_000
+        return seconds
 
     def acquire(self, size: int) -> None:
-        """Take a request of `size` bytes out of the budget, and wait until it may be sent.
+        """Reserve a write of `size` bytes, and wait until it may be sent.
 
         Raises:
-            RetryLater: as for `reserve`.
+            RetryLater: As `reserve`.
         """
         wait = self.reserve(size)
-        if wait:
-            # Even a sleep of nothing gives the processor away.
+        if wait:  # sleep(0) would still give the processor away
             time.sleep(wait)
 
 
 def rate_limiter_of(settings: Settings) -> WriteRateLimiter:
-    """The budget that the settings give."""
+    """Return a limiter with the limits of the settings."""
     return WriteRateLimiter(
         settings.redis_url,
         settings.firebase_writes_per_second,

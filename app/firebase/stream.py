@@ -1,4 +1,4 @@
-"""Following a node of Firebase in the background, for as long as it takes."""
+"""A stream of the changes of one Firebase node, kept open in the background."""
 
 import threading
 import time
@@ -11,107 +11,111 @@ import requests
 import urllib3
 
 from app.firebase.client import FirebaseClient
-from app.firebase.events import Event, events_of
+from app.firebase.events import CHANGES, Event, parse_events
 from app.firebase.paths import node_path
 from app.settings import Settings
 
-KEEP_ALIVE = 30.0
-"""Seconds after which the database says that it is there, if it has nothing else to say."""
+_KEEP_ALIVE = 30.0
+"""Seconds without a change after which the database sends a keep-alive."""
 
-_SILENCE = 1.5 * KEEP_ALIVE
-_LATE = KEEP_ALIVE + 5.0
+_LATE = _KEEP_ALIVE + 5.0
+_MAX_SILENCE = 1.5 * _KEEP_ALIVE
 _RETRY_PAUSE = 1.0
-_AT_ONCE = 65_536
+_CHUNK = 65_536
 
 
-class StreamUpdate(NamedTuple):
-    """Whether what was heard last is what there is."""
+class StreamStatus(NamedTuple):
+    """Whether the stream is up to date."""
 
     is_live: bool
     silence: float | None
-    """Seconds since Firebase was heard last; None: never."""
+    """Seconds since Firebase last sent something; None: never."""
     problem: str
-    """Why it cannot be heard; empty if nothing is known to be wrong."""
+    """Why the stream is down; empty if no problem is known."""
 
 
 class Stream:
-    """Tells every change of a node, in a thread; connects again whenever it has to.
+    """Reports every change of a node, from a thread of its own; reconnects whenever it has to.
 
     Args:
-        settings: of this process.
-        on_event: called by the thread; the first event of every connection is the whole node.
-        symbol: the ticker whose performance is followed; the node of all tickers if not given.
+        settings: This process's settings.
+        on_event: Called from the thread; the first event of each connection is the whole node.
+        symbol: The symbol whose performance to follow; without one, all symbols are followed.
 
     Raises:
-        WrongSetting: the settings name no database, or no usable credentials.
+        WrongSetting: The settings name no database, or no usable credentials.
     """
 
     def __init__(
         self, settings: Settings, on_event: Callable[[Event], None], symbol: str | None = None
     ) -> None:
         self._client = FirebaseClient(settings)
-        self._below = "" if symbol is None else node_path(symbol, "performance")
+        self._path = "" if symbol is None else node_path(symbol, "performance")
         self._on_event = on_event
-        self._answer: requests.Response | None = None
-        self._heard_at: float | None = None
+        self._response: requests.Response | None = None
+        self._last_event_at: float | None = None
         self._problem = ""
         self._closed = threading.Event()
-        threading.Thread(target=self._follow, name="firebase-stream", daemon=True).start()
+        threading.Thread(target=self._run, name="firebase-stream", daemon=True).start()
 
-    def news(self) -> StreamUpdate:
-        """How it stands."""
-        heard_at, answer = self._heard_at, self._answer
-        silence = None if heard_at is None else time.monotonic() - heard_at
-        is_live = answer is not None and silence is not None and silence < _LATE
-        return StreamUpdate(is_live, silence, self._problem)
+    def status(self) -> StreamStatus:
+        last_event_at, response = self._last_event_at, self._response
+        silence = None if last_event_at is None else time.monotonic() - last_event_at
+        is_live = response is not None and silence is not None and silence < _LATE
+        return StreamStatus(is_live, silence, self._problem)
 
     def close(self) -> None:
-        """Follow no longer; gives the connection back."""
+        """Stop following the node, and close the connection."""
         self._closed.set()
-        answer = self._answer
-        if answer is not None:
-            # Only this wakes a thread that waits for the next event.
+        response = self._response
+        if response is not None:
+            # Nothing else wakes a thread that is waiting for the next event.
             with suppress(OSError, RuntimeError, ValueError):
-                answer.raw.shutdown()
+                response.raw.shutdown()
         self._client.close()
 
-    def _follow(self) -> None:
+    def _run(self) -> None:
         while not self._closed.is_set():
             try:
                 self._listen()
-                self._problem = "Firebase has closed the connection"
+                self._problem = "Firebase closed the connection"
             except (
-                OSError,  # a RequestException is one
+                OSError,  # includes requests.RequestException
                 ValueError,
                 urllib3.exceptions.HTTPError,
                 google.auth.exceptions.GoogleAuthError,
             ) as error:
-                self._problem = _in_short(error)
+                self._problem = _summary(error)
             finally:
-                self._answer = None
+                self._response = None
             self._closed.wait(_RETRY_PAUSE)
 
     def _listen(self) -> None:
-        with self._client.stream(self._below, _SILENCE) as answer:
-            if not answer.ok:
-                raise ConnectionError(f"Firebase answers {answer.status_code}: {answer.text[:200]}")
-            for event in events_of(_lines(answer)):
-                self._answer, self._problem = answer, ""
-                self._heard_at = time.monotonic()
-                if event.kind in {"put", "patch"}:
+        with self._client.stream(self._path, _MAX_SILENCE) as response:
+            if not response.ok:
+                raise ConnectionError(
+                    f"Firebase answered {response.status_code}: {response.text[:200]}"
+                )
+            for event in parse_events(_lines(response)):
+                self._response, self._problem = response, ""
+                self._last_event_at = time.monotonic()
+                if event.kind in CHANGES:
                     self._on_event(event)
 
 
-def _lines(answer: requests.Response) -> Iterator[str]:
-    """The lines as they come: requests' own would wait for more, or read byte by byte."""
+def _lines(response: requests.Response) -> Iterator[str]:
+    """Yield each line as soon as it is there.
+
+    `iter_lines` of requests would wait for a full chunk, or read byte by byte.
+    """
     rest = b""
-    while piece := answer.raw.read1(_AT_ONCE):
-        *lines, rest = (rest + piece).split(b"\n")
+    while chunk := response.raw.read1(_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
         yield from (line.rstrip(b"\r").decode() for line in lines)
 
 
-def _in_short(error: Exception) -> str:
-    """What is wrong, without the layers that it came through."""
+def _summary(error: Exception) -> str:
+    """What is wrong, without the layers that the error passed through."""
     inner: Any = error
     while getattr(inner, "args", None) and isinstance(inner.args[0], Exception):
         inner = inner.args[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.channels import performance_channel
 from app.domain import ProfitReport, read_performance, time_in
-from app.firebase import Event, Stream, applied, children
+from app.firebase import Event, Stream, apply_event, children
 from app.messaging import connect, reaching
 from app.settings import Settings
 
@@ -46,7 +46,7 @@ class RoundTrip:
         """Whether there is something to be seen in Firebase."""
         self._stream = Stream(settings, self._take_in, report.symbol) if self.in_firebase else None
         ready_by = time.monotonic() + _READY_WITHIN
-        while self._stream and not self._stream.news().is_live and time.monotonic() < ready_by:
+        while self._stream and not self._stream.status().is_live and time.monotonic() < ready_by:
             time.sleep(_LOOK)
 
     def close(self) -> None:
@@ -83,10 +83,10 @@ class RoundTrip:
     @property
     def problem(self) -> str:
         """Why Firebase cannot be heard; empty if nothing is known to be wrong."""
-        return self._stream.news().problem if self._stream else ""
+        return self._stream.status().problem if self._stream else ""
 
     def _take_in(self, event: Event) -> None:
-        self._record = applied(self._record, event)
+        self._record = apply_event(self._record, event)
         if self._visible_at is None and self._has_it(children(self._record)):
             self._visible_at = time.monotonic()
 

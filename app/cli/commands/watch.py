@@ -18,11 +18,11 @@ from app.operations.watch import (
     Row,
     View,
     Watcher,
-    arranged,
-    changed,
     changed_lines,
-    drawn,
-    show,
+    changed_rows,
+    render_table,
+    select_rows,
+    show_screen,
 )
 from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals
@@ -81,7 +81,7 @@ def run(settings: Settings, arguments: Namespace) -> int:
             elif arguments.json or not console.is_terminal or console.is_dumb_terminal:
                 _print_changes(watcher, view, arguments, signals.check)
             else:
-                show(watcher, view, arguments.stale, place, console, signals)
+                show_screen(watcher, view, arguments.stale, place, console, signals)
     except ShutdownRequested:
         pass
     finally:
@@ -93,7 +93,7 @@ def _wait_for_all(watcher: Watcher, place: str, look: Callable[[], None]) -> Non
     give_up_at = time.monotonic() + ONCE_WITHIN
     while watcher.since is None:
         look()
-        problem = watcher.news().problem
+        problem = watcher.status().problem
         if problem or time.monotonic() > give_up_at:
             said = problem or "no answer"
             raise StopProgram(f"cannot hear Firebase at {place}: {said}{SEE_DOCTOR}")
@@ -102,14 +102,14 @@ def _wait_for_all(watcher: Watcher, place: str, look: Callable[[], None]) -> Non
 
 def _print_once(watcher: Watcher, view: View, arguments: Namespace, console: Console) -> None:
     now = datetime.now(UTC)
-    rows = arranged(watcher.rows(), view.sort, view.pattern)
+    rows = select_rows(watcher.rows(), view.sort, view.pattern)
     if arguments.json:
         print_json([_as_json(row, now, arguments.stale) for row in rows])
         return
     if not console.is_terminal:
         console.width = _PIPE_WIDTH  # nobody knows how wide the reader is, and nothing may be cut
     if rows:
-        console.print(drawn(rows, now, ("reported",), arguments.stale, console.width))
+        console.print(render_table(rows, now, ("reported",), arguments.stale, console.width))
     else:
         print_lines("no ticker is like that" if view.pattern else "no ticker has figures yet")
 
@@ -117,20 +117,24 @@ def _print_once(watcher: Watcher, view: View, arguments: Namespace, console: Con
 def _print_changes(
     watcher: Watcher, view: View, arguments: Namespace, look: Callable[[], None]
 ) -> None:
-    told: dict[str, Row] = {}
+    printed: dict[str, Row] = {}
     was_live = True
     while True:
         look()
-        news = watcher.news()
-        if news.is_live != was_live and (news.is_live or news.problem):
-            was_live = news.is_live
-            print_error("Firebase is heard again" if was_live else f"no news: {news.problem}")
-        rows = arranged(watcher.rows(), view.sort, view.pattern)
+        status = watcher.status()
+        if status.is_live != was_live and (status.is_live or status.problem):
+            was_live = status.is_live
+            print_error(
+                "connected to Firebase again"
+                if was_live
+                else f"no connection to Firebase: {status.problem}"
+            )
+        rows = select_rows(watcher.rows(), view.sort, view.pattern)
         if arguments.json:
-            for row in changed(rows, told):
+            for row in changed_rows(rows, printed):
                 print_json_line(_as_json(row, datetime.now(UTC), arguments.stale))
         else:
-            print_lines(*changed_lines(rows, told))
+            print_lines(*changed_lines(rows, printed))
         time.sleep(_LOOK)
 
 
@@ -139,7 +143,7 @@ def _as_json(row: Row, now: datetime, stale: float) -> dict[str, Any]:
     return {
         "symbol": row.ticker,
         **{name: getattr(row, name) for name in FIELDS},
-        "timestamp": row.at and row.at.isoformat(timespec="microseconds"),
+        "timestamp": row.reported_at and row.reported_at.isoformat(timespec="microseconds"),
         "age_seconds": None if age is None else round(age, 3),
         "stale": age is not None and age > stale,
         "lag_seconds": None if row.lag is None else round(row.lag, 3),

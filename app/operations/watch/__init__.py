@@ -1,24 +1,30 @@
-"""Following what Firebase shows of the tickers, as the front end does."""
+"""The live table of what Firebase shows of the tickers."""
 
-from app.operations.watch.screen import headline, show
-from app.operations.watch.table import FOR_TRYING, FOR_WATCHING, changed, changed_lines, drawn
-from app.operations.watch.tickers import SORTS, Row, Watched, arranged, rows_of
+from app.operations.watch.rows import SORTS, Row, rows_of, select_rows
+from app.operations.watch.screen import headline, show_screen
+from app.operations.watch.table import (
+    DEV_COLUMNS,
+    WATCH_COLUMNS,
+    changed_lines,
+    changed_rows,
+    render_table,
+)
 from app.operations.watch.view import View
-from app.operations.watch.watcher import Watcher
+from app.operations.watch.watcher import WatchedTickers, Watcher
 
 __all__ = [
-    "FOR_TRYING",
-    "FOR_WATCHING",
+    "DEV_COLUMNS",
     "SORTS",
+    "WATCH_COLUMNS",
     "Row",
     "View",
-    "Watched",
+    "WatchedTickers",
     "Watcher",
-    "arranged",
-    "changed",
     "changed_lines",
-    "drawn",
+    "changed_rows",
     "headline",
+    "render_table",
     "rows_of",
-    "show",
+    "select_rows",
+    "show_screen",
 ]

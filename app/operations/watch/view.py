@@ -1,24 +1,24 @@
-"""What a person has chosen to see, and the keys that change it. Pure."""
+"""What the user chose to see, and the keys that change it. No I/O."""
 
 from dataclasses import dataclass, replace
 
-from app.operations.watch.tickers import SORTS
+from app.operations.watch.rows import SORTS
 
-SORT_KEYS = {name[0]: name for name in SORTS}
+_SORT_KEYS = {name[0]: name for name in SORTS}
 
 HELP = """\
 n t u r c a   sort by name, total, unrealized, realized, converted, age;
-              the same key once more: backwards
-/             show only the tickers with this in their name;
-              Enter keeps it, Esc shows all again
+              press the same key again to reverse the order
+/             show only the tickers that contain what you type;
+              Enter keeps the filter, Esc removes it
 q             quit
 
 change        of the total since watching began, or since the ticker's day
               began (UTC) if that is later
-lag           from the time in the last report until it arrived here through
-              Firebase; - if that was not seen
-STALE         no report for so long (--stale); whether Firebase itself is heard
-              is in the line on top"""
+lag           from the time in the latest report to its arrival here through
+              Firebase; - if it had arrived before watching began
+STALE         no report for longer than --stale; whether the connection to
+              Firebase is up is in the top line"""
 
 _ESCAPE = "\x1b"
 _ENTER = ("\r", "\n")
@@ -30,30 +30,31 @@ class View:
     """What is shown, and how."""
 
     sort: str = "name"
-    is_backwards: bool = False
+    is_reversed: bool = False
     pattern: str = ""
     is_typing: bool = False
     shows_help: bool = False
-    is_over: bool = False
+    is_finished: bool = False
 
-    def after(self, key: str) -> "View":
-        """The view after a key was pressed; one that means nothing changes nothing."""
+    def press(self, key: str) -> "View":
+        """Return the view after a key press; an unknown key changes nothing."""
         if self.is_typing:
-            return self._after_typed(key)
-        if key in SORT_KEYS:
-            sort = SORT_KEYS[key]
-            return replace(
-                self, sort=sort, is_backwards=sort == self.sort and not self.is_backwards
-            )
-        changes: dict[str, dict[str, object]] = {
-            "/": {"is_typing": True, "pattern": ""},
-            "?": {"shows_help": not self.shows_help},
-            "q": {"is_over": True},
-            _ESCAPE: {"pattern": "", "shows_help": False},
-        }
-        return replace(self, **changes.get(key, {}))  # type: ignore[arg-type]
+            return self._type(key)
+        if key in _SORT_KEYS:
+            sort = _SORT_KEYS[key]
+            return replace(self, sort=sort, is_reversed=sort == self.sort and not self.is_reversed)
+        if key == "/":
+            return replace(self, is_typing=True, pattern="")
+        if key == "?":
+            return replace(self, shows_help=not self.shows_help)
+        if key == "q":
+            return replace(self, is_finished=True)
+        if key == _ESCAPE:
+            return replace(self, pattern="", shows_help=False)
+        return self
 
-    def _after_typed(self, key: str) -> "View":
+    def _type(self, key: str) -> "View":
+        """Return the view after a key press in the filter."""
         if key in _ENTER:
             return replace(self, is_typing=False)
         if key == _ESCAPE:
@@ -65,9 +66,9 @@ class View:
         return self
 
     @property
-    def described(self) -> str:
-        """How it is chosen, in words."""
-        parts = [f"by {self.sort}{', backwards' if self.is_backwards else ''}"]
+    def summary(self) -> str:
+        """The order and the filter, in words."""
+        parts = [f"by {self.sort}{', reversed' if self.is_reversed else ''}"]
         if self.pattern or self.is_typing:
             parts.append(f"only *{self.pattern}{'_' if self.is_typing else '*'}")
         return "  ".join(parts)

@@ -1,4 +1,4 @@
-"""The limiter of writes to Firebase, in a real Redis, shared by everybody who asks."""
+"""The write rate limiter, in a real Redis, shared by several processes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from app.channels import KEY_PREFIX
 from app.errors import RetryLater
 from app.firebase import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
+from app.firebase.rate_limit import KEY
 from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024
@@ -27,7 +27,7 @@ def granted(limiter: WriteRateLimiter, sizes: list[int]) -> list[tuple[float, in
     return found
 
 
-def test_all_who_share_a_budget_together_never_exceed_it(redis_url: str) -> None:
+def test_all_who_share_a_limit_together_never_exceed_it(redis_url: str) -> None:
     limiters = [
         WriteRateLimiter(redis_url, writes_per_second=100, megabytes_per_minute=60)
         for _ in range(4)
@@ -52,7 +52,7 @@ def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_u
             limiter.reserve(1)
 
 
-def test_what_is_larger_than_the_budget_of_a_second_is_still_sent(redis_url: str) -> None:
+def test_a_write_larger_than_the_limit_of_a_second_is_still_sent(redis_url: str) -> None:
     limiter = WriteRateLimiter(redis_url, writes_per_second=1, megabytes_per_minute=1)
     assert limiter.reserve(5 * MEGABYTE) == 0
 
@@ -60,16 +60,18 @@ def test_what_is_larger_than_the_budget_of_a_second_is_still_sent(redis_url: str
 def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
     limiter = WriteRateLimiter(redis_url, writes_per_second=10, megabytes_per_minute=6)
     hour = 3600 * 1_000_000
-    # Used up beforehand too, so that somebody is refused meanwhile.
+    # Use the limit up, so that writes are refused meanwhile.
     while limiter.reserve(10) < LONGEST_WAIT - 0.2:
         pass
     with redis.Redis.from_url(redis_url) as client:
-        # What was noted an hour ago looks like this to a clock that was then set back by an hour.
-        for name, value in client.hgetall(KEY_PREFIX + "limiter").items():
-            client.hset(KEY_PREFIX + "limiter", name, float(value) + hour)
+        # To a clock that is now set back by an hour, the state looks like this.
+        state = client.hgetall(KEY)
+        assert state
+        for name, value in state.items():
+            client.hset(KEY, name, float(value) + hour)
     assert len(granted(limiter, [10] * 100)) < 10
 
     def is_granted() -> bool:
         return bool(granted(limiter, [10]))
 
-    wait_until(is_granted, "the limiter of the next second")
+    wait_until(is_granted, "capacity of the next second")

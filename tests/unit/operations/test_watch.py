@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.firebase import Event, StreamUpdate, applied, events_of
+from app.firebase import Event, StreamStatus
 from app.operations.watch import (
-    FOR_TRYING,
-    FOR_WATCHING,
+    DEV_COLUMNS,
     SORTS,
+    WATCH_COLUMNS,
     Row,
     View,
-    Watched,
-    arranged,
+    WatchedTickers,
     changed_lines,
-    drawn,
     headline,
+    render_table,
     rows_of,
+    select_rows,
 )
 
 NOW = datetime(2025, 5, 15, 13, 33, 0, tzinfo=UTC)
@@ -40,7 +40,7 @@ def performance(total: float = 28.76, timestamp: Any = AT) -> dict[str, Any]:
 def shown(rows: list[Row], width: int, *options: Any) -> list[str]:
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(drawn(rows, NOW, *options))
+        console.print(render_table(rows, NOW, *options))
     return captured.get().splitlines()
 
 
@@ -51,7 +51,7 @@ def test_a_ticker_shows_its_figures_its_price_and_the_age_of_its_last_report() -
     assert row.age(NOW) == 3.5
 
 
-@pytest.mark.parametrize("columns", [FOR_TRYING, FOR_WATCHING])
+@pytest.mark.parametrize("columns", [DEV_COLUMNS, WATCH_COLUMNS])
 @pytest.mark.parametrize("width", [120, 80, 60, 45])
 def test_a_narrow_terminal_shows_fewer_columns_and_never_a_part_of_an_amount(
     width: int, columns: tuple[str, ...]
@@ -100,7 +100,8 @@ def test_a_timestamp_that_is_none_costs_only_the_age(timestamp: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "stale", "age"), [(FOR_TRYING, None, "24 h ago"), (FOR_WATCHING, 300, "STALE 24 h")]
+    ("columns", "stale", "age"),
+    [(DEV_COLUMNS, None, "24 h ago"), (WATCH_COLUMNS, 300, "STALE 24 h")],
 )
 def test_a_table_of_large_figures_fits_eighty_columns_and_cuts_nothing(
     columns: tuple[str, ...], stale: float | None, age: str
@@ -118,41 +119,24 @@ def test_a_table_of_large_figures_fits_eighty_columns_and_cuts_nothing(
 
 
 def test_a_ticker_is_called_stale_by_word_when_it_has_been_silent_for_so_long() -> None:
-    rows = [Row("F", 1, 1, 1, 1, at=NOW - timedelta(seconds=age)) for age in (299, 301)]
-    lines = [line for line in shown(rows, 80, FOR_WATCHING, 300.0) if line.strip().startswith("F ")]
+    rows = [Row("F", 1, 1, 1, 1, reported_at=NOW - timedelta(seconds=age)) for age in (299, 301)]
+    lines = [
+        line for line in shown(rows, 80, WATCH_COLUMNS, 300.0) if line.strip().startswith("F ")
+    ]
     assert ["STALE" in line for line in lines] == [False, True]
 
 
-def test_only_figures_that_changed_are_told_again() -> None:
-    told: dict[str, Row] = {}
+def test_only_figures_that_changed_are_printed_again() -> None:
+    printed: dict[str, Row] = {}
     before = rows_of({"SOFI": {"performance": performance()}, "F": {"price": 1}})
     after = rows_of({"SOFI": {"performance": performance(30)}, "F": {"price": 2}})
-    assert list(changed_lines(before, told)) == [
+    assert list(changed_lines(before, printed)) == [
         "SOFI        total 28.76  unrealized 20.50  realized 8.26  converted 1.00"
     ]
-    assert list(changed_lines(before, told)) == []
-    assert [line.split()[:3] for line in changed_lines(after, told)] == [["SOFI", "total", "30.00"]]
-
-
-def test_the_tree_follows_the_stream_of_the_database_and_the_old_one_stays() -> None:
-    tree = applied(None, Event("put", "/", {"SOFI": {"price": 1, "performance": performance(1)}}))
-    first = tree
-    tree = applied(tree, Event("put", "/SOFI/performance", performance(2)))
-    tree = applied(tree, Event("patch", "/", {"SOFI/price": 3, "AMD/performance": performance(4)}))
-    tree = applied(tree, Event("patch", "/AMD", {"price": 5, "volume": None}))
-    assert tree == {
-        "SOFI": {"price": 3, "performance": performance(2)},
-        "AMD": {"price": 5, "performance": performance(4)},
-    }
-    assert first == {"SOFI": {"price": 1, "performance": performance(1)}}
-    assert applied(tree, Event("put", "/AMD", None)) == {"SOFI": tree["SOFI"]}
-
-
-def test_a_stream_tells_its_changes_and_that_it_lives_and_ends_with_a_reason() -> None:
-    lines = ["event: put", 'data: {"path": "/", "data": 1}', "", "event: keep-alive", "data: null"]
-    assert list(events_of(lines)) == [Event("put", "/", 1), Event("keep-alive", "/", None)]
-    with pytest.raises(ConnectionError, match="auth_revoked"):
-        list(events_of(["event: auth_revoked", "data: null"]))
+    assert list(changed_lines(before, printed)) == []
+    assert [line.split()[:3] for line in changed_lines(after, printed)] == [
+        ["SOFI", "total", "30.00"]
+    ]
 
 
 ORDERS = {"a": {"qty": 1}}
@@ -169,22 +153,22 @@ ORDERS = {"a": {"qty": 1}}
     ],
 )
 def test_orders_do_not_pile_up_in_the_memory(event: Event) -> None:
-    watched = Watched()
-    watched.take_in(Event("put", "/", {"SOFI": {"price": 1}}), NOW)
-    watched.take_in(event, NOW)
+    watched = WatchedTickers()
+    watched.apply(Event("put", "/", {"SOFI": {"price": 1}}), NOW)
+    watched.apply(event, NOW)
     assert watched.tree == {"SOFI": {"price": 1}}
 
 
-def watching(*figures: tuple[str, float, str]) -> Watched:
+def watching(*figures: tuple[str, float, str]) -> WatchedTickers:
     """Watching that began with one figure of SOFI; the others came one by one, a second late."""
-    watched = Watched()
+    watched = WatchedTickers()
     for number, (kind, total, timestamp) in enumerate(figures):
         tree = {"SOFI": {"performance": performance(total, timestamp)}}
         path, data = (
             ("/", tree) if kind == "all" else ("/SOFI/performance", tree["SOFI"]["performance"])
         )
         at = datetime.fromisoformat(timestamp) + timedelta(seconds=1) if number else NOW
-        watched.take_in(Event("put", path, data), at)
+        watched.apply(Event("put", path, data), at)
     return watched
 
 
@@ -214,34 +198,34 @@ def test_the_change_is_counted_from_where_watching_began_and_anew_every_day() ->
 
 def test_a_ticker_that_was_not_there_has_changed_by_all_that_it_has() -> None:
     watched = watching(("all", 10, AT))
-    watched.take_in(Event("put", "/AMD/performance", performance(4)), NOW)
+    watched.apply(Event("put", "/AMD/performance", performance(4)), NOW)
     assert {row.ticker: row.change for row in watched.rows()} == {"AMD": 4, "SOFI": 0}
 
 
 ROWS = [
-    Row("aggregate", -1, 0, 0, 0, at=NOW),
-    Row("B", 2, 1, 3, 0, at=NOW),
-    Row("A", 2, 3, 1, 0, at=NOW - timedelta(hours=1)),
-    Row("C", 5, 2, 2, 0, at=NOW - timedelta(hours=2)),
+    Row("aggregate", -1, 0, 0, 0, reported_at=NOW),
+    Row("B", 2, 1, 3, 0, reported_at=NOW),
+    Row("A", 2, 3, 1, 0, reported_at=NOW - timedelta(hours=1)),
+    Row("C", 5, 2, 2, 0, reported_at=NOW - timedelta(hours=2)),
     Row("NEW", None, None, None, None),
 ]
 
 
-def names(sort: str = "name", pattern: str = "", *, backwards: bool = False) -> str:
-    rows = arranged(ROWS, sort, pattern, backwards=backwards)
+def names(sort: str = "name", pattern: str = "", *, reverse: bool = False) -> str:
+    rows = select_rows(ROWS, sort, pattern, reverse=reverse)
     assert rows[0].ticker == "aggregate"
     return " ".join(row.ticker for row in rows[1:])
 
 
 def test_rows_are_sorted_with_the_account_on_top_and_the_unknown_last() -> None:
     assert names() == "A B C NEW"
-    assert names(backwards=True) == "NEW C B A"
+    assert names(reverse=True) == "NEW C B A"
     assert names("total") == "C A B NEW"
-    assert names("total", backwards=True) == "A B C NEW"
+    assert names("total", reverse=True) == "A B C NEW"
     assert names("unrealized") == "A C B NEW"
     assert names("realized") == "B C A NEW"
     assert names("age") == "C A B NEW"
-    assert names("age", backwards=True) == "B A C NEW"
+    assert names("age", reverse=True) == "B A C NEW"
 
 
 def test_a_filter_leaves_the_tickers_that_have_it_in_their_name_in_any_case() -> None:
@@ -250,17 +234,17 @@ def test_a_filter_leaves_the_tickers_that_have_it_in_their_name_in_any_case() ->
 
 
 def typed(*keys: str) -> View:
-    return reduce(View.after, keys, View())
+    return reduce(View.press, keys, View())
 
 
 def test_keys_choose_what_is_shown() -> None:
     assert {typed(name[0]).sort for name in SORTS} == set(SORTS)
     assert typed("t") == View(sort="total")
-    assert typed("t", "t") == View(sort="total", is_backwards=True)
+    assert typed("t", "t") == View(sort="total", is_reversed=True)
     assert typed("t", "t", "u") == View(sort="unrealized")
     assert typed("?").shows_help
     assert typed("?", "?") == View()
-    assert typed("q").is_over
+    assert typed("q").is_finished
     assert typed("x", "\x1b[A", "\r") == View()
 
 
@@ -273,15 +257,17 @@ def test_what_is_typed_into_the_filter_is_no_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("news", "expected"),
+    ("status", "expected"),
     [
-        (StreamUpdate(True, 2.0, ""), "live  13:33:00 UTC  last report 4 s ago"),
-        (StreamUpdate(False, 12.0, "refused"), "NO NEWS from Firebase for 12 s: refused"),
-        (StreamUpdate(False, 40.0, ""), "NO NEWS from Firebase for 40 s"),
-        (StreamUpdate(False, None, "refused"), "NO NEWS from Firebase: refused"),
-        (StreamUpdate(False, None, ""), "connecting to Firebase"),
+        (StreamStatus(True, 2.0, ""), "live  13:33:00 UTC  last report 4 s ago"),
+        (StreamStatus(False, 12.0, "refused"), "NO NEWS from Firebase for 12 s: refused"),
+        (StreamStatus(False, 40.0, ""), "NO NEWS from Firebase for 40 s"),
+        (StreamStatus(False, None, "refused"), "NO NEWS from Firebase: refused"),
+        (StreamStatus(False, None, ""), "connecting to Firebase"),
     ],
 )
-def test_the_line_on_top_says_whether_firebase_is_heard(news: StreamUpdate, expected: str) -> None:
+def test_the_line_on_top_says_whether_firebase_is_heard(
+    status: StreamStatus, expected: str
+) -> None:
     rows = rows_of({"SOFI": {"performance": performance()}})
-    assert headline(news, rows, NOW).plain.startswith(expected)
+    assert headline(status, rows, NOW).plain.startswith(expected)
