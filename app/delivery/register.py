@@ -45,8 +45,8 @@ MAX_REVISION = 2**52
 as doubles. Far above this, different ones compare as equal, and a new value would pass for stored.
 """
 
-# Both hold data of running deployments under these names.
-_REVISION = KEY_PREFIX + "revision"
+# Running deployments have data under these names.
+REVISION_KEY = KEY_PREFIX + "revision"
 _SLOT_PREFIX = KEY_PREFIX + "newest:"
 
 _SCRIPTS = Path(__file__).with_name("lua")
@@ -95,11 +95,16 @@ class ProposalOutcome:
 
 
 class LatestValueRegister:
-    """The slots in Redis. Every method raises RetryLater if Redis cannot be used."""
+    """The slots in Redis. Every method raises RetryLater if Redis cannot be used.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: Where Redis is.
+        client: What runs the scripts, in place of a connection to `url`.
+    """
+
+    def __init__(self, url: str, client: Any = None) -> None:
         self._url = url
-        self._client = connect(url)
+        self._client = client or connect(url)
         self._announce = self._client.register_script(script("announce"))
         self._overdue = self._client.register_script(script("overdue"))
         self._propose = self._client.register_script(script("propose"))
@@ -124,7 +129,7 @@ class LatestValueRegister:
         for update in updates:
             arguments += [_text(update), _fingerprint(update)]
         with reaching(self._url):
-            keys = [OPEN_SLOTS, _REVISION, *map(_slot, updates)]
+            keys = [OPEN_SLOTS, REVISION_KEY, *map(_slot, updates)]
             revisions = [int(revision) for revision in self._announce(keys=keys, args=arguments)]
         candidates = zip(updates, revisions, strict=True)
         return [Candidate(update, revision) for update, revision in candidates if revision]
@@ -214,7 +219,7 @@ class LatestValueRegister:
         """Return a revision above all so far: what is read after this may be proposed with it."""
         self.announce([])
         with reaching(self._url):
-            revision: Any = self._client.get(_REVISION)
+            revision: Any = self._client.get(REVISION_KEY)
         return int(revision)
 
     def _outcomes(

@@ -22,7 +22,7 @@ STEPS: dict[str, tuple[type, str]] = {
     "file": (DailyFiles, "_write_dirty"),
     "send": (PerformancePublisher, "send"),
     "publish": (PerformancePublisher, "confirm"),
-    "hand-over": (Dispatcher, "_dispatch"),
+    "dispatch": (Dispatcher, "_dispatch"),
 }
 
 

@@ -84,7 +84,7 @@ PROTECTIONS = [
         "what was recorded and perhaps not told is told at the next start",
         tuple(
             _BRIDGE + f"test_killed_right_after_a_step[{step}]"
-            for step in ("commit", "file", "send", "publish", "hand-over")
+            for step in ("commit", "file", "send", "publish", "dispatch")
         ),
         (
             Edit(

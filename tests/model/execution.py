@@ -1,8 +1,8 @@
 """One execution of `LatestValueStore.store`, taken apart into its steps.
 
-What an execution does next depends on nothing but the answers that it had so far. So its state is
-the tuple of those, and its next step is found by running it again with these answers until it asks
-for one more. The code that runs is the project's own, the LatestValueRegister's methods included.
+What an execution does next depends only on the answers that it has had so far. So its state is the
+tuple of those, and its next step is found by running it again with these answers until it needs
+one more. The code that runs is the project's own, the methods of LatestValueRegister included.
 """
 
 import functools
@@ -24,6 +24,8 @@ from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
 from tests.model.lua_redis import SCRIPTS
 
+_NOWHERE = "redis://nowhere.invalid"
+
 
 class Value(NamedTuple):
     """A value for a slot, as JSON text, and its revision."""
@@ -38,88 +40,93 @@ class Value(NamedTuple):
         return Update(self.symbol, self.key, json.loads(self.text))
 
 
-class Task(NamedTuple):
-    """A task as somebody sent it."""
+class ModelTask(NamedTuple):
+    """A task as it was sent."""
 
     name: str
     values: tuple[Value, ...]
     direct: bool = False
-    """Called directly: nobody executes it again when it fails."""
-    from_watch: bool = False
+    """Called directly, so that it is not executed again when it fails."""
+    is_redispatch: bool = False
     """Sent because a slot was overdue."""
     by_time: bool = False
     """Sent without revisions: those of its values are their own times."""
 
 
-class NoAnswer(Enum):
-    """An answer that is none."""
+class Failure(Enum):
+    """What a call may get in place of an answer."""
 
     RETRY_LATER = "it was not done"
     OUTCOME_UNKNOWN = "nobody knows whether it was done"
-    REFUSED = "it never will be done"
+    REFUSED = "it will never be done"
 
 
 Answers = tuple[Any, ...]
-"""What an execution was told: a script's reply, None for a write that landed, or NoAnswer."""
+"""The answers to an execution: a script's reply, None for a write that has landed, or Failure."""
 
 
-class Call(NamedTuple):
-    """It runs one of the register's scripts."""
+class ScriptCall(NamedTuple):
+    """The execution runs one of the register's scripts."""
 
     script: str
     keys: tuple[str, ...]
     arguments: tuple[str, ...]
 
 
-class Write(NamedTuple):
-    """It sends one request to Firebase."""
+class FirebaseWrite(NamedTuple):
+    """The execution sends one request to Firebase."""
 
     values: tuple[Value, ...]
 
 
-class Ended(NamedTuple):
-    """It is over. What `tasks.store` makes of that is said by `again` and `waits`."""
+class End(NamedTuple):
+    """The execution is over."""
 
-    again: bool
-    """The task is to be executed again."""
+    is_retried: bool
+    """The task is executed again."""
     waits: bool
-    """Not before the lease in its way has run out."""
-    said: str
+    """That execution waits until the lease in its way has ended."""
+    description: str
 
 
-Next = Call | Write | Ended
+NextStep = ScriptCall | FirebaseWrite | End
 
 
-class _AsksForMore(BaseException):
-    """The answers are used up. No `except` of the project's may stop it."""
+class _NeedsAnswer(BaseException):
+    """The answers are used up. It is not an Exception, so that the project does not catch it."""
 
-    def __init__(self, first: Next) -> None:
+    def __init__(self, step: NextStep) -> None:
         super().__init__()
-        self.first = first
+        self.step = step
+
+
+class _Client:
+    """A Redis client whose scripts are answered by `ask`."""
+
+    def __init__(self, ask: Callable[[NextStep], Any]) -> None:
+        self._ask = ask
+        self._names = {text: name for name, text in SCRIPTS.items()}
+
+    def register_script(self, text: str) -> Callable[..., Any]:
+        return functools.partial(self._call, self._names[text])
+
+    def _call(self, script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        arguments = tuple(str(argument) for argument in args)
+        return self._ask(ScriptCall(script, tuple(keys), arguments))
 
 
 class _Register(LatestValueRegister):
-    """The project's register, whose scripts are answered from a list."""
+    """The project's register, with holders that are the same whenever an execution runs again."""
 
     execution: ClassVar[int] = 0
 
-    def __init__(self, ask: Callable[[Next], Any]) -> None:
-        super().__init__("redis://nowhere.invalid")
-        self._ask = ask
-        for script in SCRIPTS:
-            setattr(self, f"_{script}", functools.partial(self._call, script))
-
     @staticmethod
     def new_holder(task: str) -> str:
-        """As the project's, but the same whenever the same execution is run again."""
         return f"{task}/{_Register.execution}"
 
-    def _call(self, script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        return self._ask(Call(script, tuple(keys), tuple(str(argument) for argument in args)))
 
-
-class _FailedStores(FailedStores):
-    """A list for operators that keeps nothing."""
+class _NoFailedStores(FailedStores):
+    """A list that keeps nothing: it is for operators."""
 
     def add(self, update: Update, reason: str) -> None:
         pass
@@ -129,102 +136,106 @@ class Executions:
     """Finds the next step of any execution."""
 
     def __init__(self) -> None:
-        self._register = _Register(self._ask)
-        failed_stores = _FailedStores("redis://nowhere.invalid")
-        self._store = LatestValueStore(self._register, self, failed_stores)
-        self._given: list[Any] = []
-        self._asked: Next | None = None
-        self._known: dict[tuple[Task, int, Answers], Next] = {}
+        self._register = _Register(_NOWHERE, _Client(self._ask))
+        self._store = LatestValueStore(self._register, self, _NoFailedStores(_NOWHERE))
+        self._answers: list[Any] = []
+        self._step: NextStep | None = None
+        self._known: dict[tuple[ModelTask, int, Answers], NextStep] = {}
 
-    def next(self, task: Task, execution: int, answers: Answers) -> Next:
-        """What the execution does after these answers. The first execution has the number 1."""
+    def next(self, task: ModelTask, execution: int, answers: Answers) -> NextStep:
+        """Return what the execution does after these answers. Executions are counted from 1."""
         key = (task, execution, answers)
         if key not in self._known:
             self._known[key] = self._run(task, execution, answers)
         return self._known[key]
 
-    def announce(self, values: tuple[Value, ...], answers: Answers) -> Call | tuple[Value, ...]:
-        """How the hand-over announces values; with the answer, what it makes a task of."""
-        return self._ask_once(
+    def announce(
+        self, values: tuple[Value, ...], answers: Answers
+    ) -> ScriptCall | tuple[Value, ...]:
+        """Return how the dispatcher announces values; with the answer, what its task stores."""
+        return self._run_call(
             lambda: self._register.announce([value.update for value in values]), answers
         )
 
-    def overdue(self, answers: Answers) -> Call | tuple[Value, ...]:
-        """How the hand-over looks for overdue slots; with the answer, what it makes a task of."""
-        return self._ask_once(lambda: self._register.overdue(BULK_SIZE), answers)
+    def overdue(self, answers: Answers) -> ScriptCall | tuple[Value, ...]:
+        """Return how the dispatcher finds overdue slots; with the answer, what its task stores."""
+        return self._run_call(lambda: self._register.overdue(BULK_SIZE), answers)
 
     def store_many(self, updates: Sequence[Update]) -> None:
-        """The Firebase of all executions."""
-        self._ask(Write(tuple(Value(at, key, text(value)) for at, key, value in updates)))
+        """Write to Firebase, for all executions."""
+        values = (Value(symbol, key, json_text(value)) for symbol, key, value in updates)
+        self._ask(FirebaseWrite(tuple(values)))
 
-    def _run(self, task: Task, execution: int, answers: Answers) -> Next:
+    def _run(self, task: ModelTask, execution: int, answers: Answers) -> NextStep:
         _Register.execution = execution
-        self._given = list(answers)
-        self._asked = None
+        self._answers, self._step = list(answers), None
         try:
-            stored = self._store.store(
+            result = self._store.store(
                 [Candidate(value.update, value.revision) for value in task.values],
                 task=task.name,
                 resumed=execution > 1,
                 by_time=task.by_time,
                 will_retry=not task.direct,
             )
-        except _AsksForMore as found:
-            return found.first
+        except _NeedsAnswer as needed:
+            return needed.step
         except RetryLater as error:
             waits = isinstance(error, Unfinished) and error.pause > 0
-            return Ended(not task.direct, waits, "fails" if task.direct else "is to run again")
-        return Ended(False, False, _said(stored))
+            return End(not task.direct, waits, "fails" if task.direct else "will be retried")
+        return End(False, False, _described(result))
 
-    def _ask_once(
-        self, ask: Callable[[], list[Candidate]], answers: Answers
-    ) -> Call | tuple[Value, ...]:
-        self._given = list(answers)
-        self._asked = None
+    def _run_call(
+        self, call: Callable[[], list[Candidate]], answers: Answers
+    ) -> ScriptCall | tuple[Value, ...]:
+        self._answers, self._step = list(answers), None
         try:
-            found = ask()
-        except _AsksForMore as more:
-            first = more.first
+            candidates = call()
+        except _NeedsAnswer as needed:
+            step = needed.step
         else:
-            return tuple(Value(at, key, text(value), rev) for (at, key, value), rev in found)
-        assert isinstance(first, Call)
-        return first
+            return tuple(
+                Value(symbol, key, json_text(value), revision)
+                for (symbol, key, value), revision in candidates
+            )
+        assert isinstance(step, ScriptCall)
+        return step
 
-    def _ask(self, what: Next) -> Any:
-        if not self._given or self._asked:
-            # Whoever cleans up after the first has nothing to say.
-            self._asked = self._asked or what
-            raise _AsksForMore(self._asked)
-        answer = self._given.pop(0)
-        if isinstance(answer, NoAnswer):
-            _fail(answer)
-        return _as_redis_py_has_it(answer)
+    def _ask(self, step: NextStep) -> Any:
+        if not self._answers or self._step:
+            # Only the first step counts, whatever the project does to clean up after it.
+            self._step = self._step or step
+            raise _NeedsAnswer(self._step)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Failure):
+            _raise(answer)
+        return _with_lists(answer)
 
 
-def text(value: Any) -> str:
-    """A value as JSON text, always the same for the same value."""
+def json_text(value: Any) -> str:
+    """Return a value as JSON text, the same text for the same value."""
     return json.dumps(value, sort_keys=True)
 
 
-def _fail(answer: NoAnswer) -> NoReturn:
-    if answer == NoAnswer.REFUSED:
+def _raise(failure: Failure) -> NoReturn:
+    if failure == Failure.REFUSED:
         raise GiveUp("Firebase will not take this")
-    if answer == NoAnswer.OUTCOME_UNKNOWN:
+    if failure == Failure.OUTCOME_UNKNOWN:
         raise OutcomeUnknown("no answer")
     raise RetryLater("not done")
 
 
-def _as_redis_py_has_it(reply: Any) -> Any:
+def _with_lists(reply: Any) -> Any:
+    """Return a reply as redis-py has it."""
     if isinstance(reply, tuple):
-        return [_as_redis_py_has_it(element) for element in reply]
+        return [_with_lists(element) for element in reply]
     return reply
 
 
-def _said(stored: StoreResult) -> str:
-    parts = {
-        "wrote": len(stored.written),
-        "found current": stored.current,
-        "left to the holder": stored.held,
-        "refused": len(stored.refused),
+def _described(result: StoreResult) -> str:
+    counts = {
+        "wrote": len(result.written),
+        "found current": result.current,
+        "left to the holder": result.held,
+        "refused": len(result.refused),
     }
-    return ", ".join(f"{said} {count}" for said, count in parts.items() if count)
+    return ", ".join(f"{what} {count}" for what, count in counts.items() if count)

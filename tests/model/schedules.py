@@ -1,7 +1,7 @@
 """Every schedule of a scenario: all orders in which its steps can happen, to the end.
 
-Schedules that reach the same state go on in the same ways, so each state is gone on from once, and
-the schedules through it are counted. That is exact, and no schedule is left out.
+Schedules that reach the same state continue in the same ways. So each state is continued once, and
+the schedules through it are counted. The count is exact, and no schedule is left out.
 """
 
 import gc
@@ -16,26 +16,26 @@ Schedule = list[Step]
 
 @dataclass
 class Explored:
-    """What came of all schedules of one scenario."""
+    """The result of all schedules of one scenario."""
 
     schedules: int
     states: int
     steps_back: list[Schedule] = field(default_factory=list)
-    """A shortest schedule in which a stored value steps back, if there is one."""
+    """A shortest schedule in which a stored value is replaced by an older one, if any."""
     stale: list[Schedule] = field(default_factory=list)
-    """A shortest schedule that ends on an old value, if there is one."""
+    """A shortest schedule that ends on an old value, if any."""
     stale_for_good: list[Schedule] = field(default_factory=list)
-    """The same, of those where a reconciliation does not help."""
+    """The same, among those where reconciliation does not help."""
 
 
 def explore(world: World) -> Explored:
-    """Go through every schedule.
+    """Explore every schedule.
 
     Raises:
-        AssertionError: a schedule comes to a state that is not the end, and cannot go on.
+        AssertionError: A schedule reaches a state that is not an end and cannot continue.
     """
     collects = gc.isenabled()
-    gc.disable()  # it would look through all states, over and over
+    gc.disable()  # it would traverse all states, over and over
     try:
         return _explore(world)
     finally:
@@ -51,30 +51,30 @@ def _explore(world: World) -> Explored:
     after: list[list[int]] = []
     explored = Explored(0, 0)
 
-    def way_to(place: int) -> Schedule:
+    def path_to(place: int) -> Schedule:
         steps = []
-        while (came := before[place]) is not None:
-            place, step = came
+        while (previous := before[place]) is not None:
+            place, step = previous
             steps.append(step)
         return steps[::-1]
 
-    for place, state in enumerate(states):  # grows as it goes: breadth first
+    for place, state in enumerate(states):  # grows meanwhile: breadth first
         if world.is_over(state) and story.is_stale(state):
             if not explored.stale:
-                explored.stale.append(way_to(place))
+                explored.stale.append(path_to(place))
             if not explored.stale_for_good and story.is_stale(reconciled(world, state)):
-                explored.stale_for_good.append(way_to(place))
+                explored.stale_for_good.append(path_to(place))
         follow = []
         for step in world.steps(state):
             found = world.take(state, step)
             if not explored.steps_back and story.steps_back(state, found):
-                explored.steps_back.append([*way_to(place), step])
+                explored.steps_back.append([*path_to(place), step])
             if found not in places:
                 places[found] = len(states)
                 states.append(found)
                 before.append((place, step))
             follow.append(places[found])
-        assert follow or world.is_over(state), story.tell(world, way_to(place))
+        assert follow or world.is_over(state), story.tell(world, path_to(place))
         after.append(follow)
     ends = [world.is_over(state) for state in states]
     explored.schedules = _paths(after, ends)
@@ -83,10 +83,10 @@ def _explore(world: World) -> Explored:
 
 
 def reconciled(world: World, state: State) -> State:
-    """The state some time later, when the newest values have been handed over once more."""
+    """Return the state after the newest values have been announced and stored once more."""
     state = state._replace(late=())
     for value in {(value.symbol, value.key): value for value in state.order}.values():
-        state = world.redispatch_overdue(state, value)
+        state = world.reconcile(state, value)
     while not world.is_over(state):
         step = next(step for step in world.steps(state) if step.kind not in FAULTS)
         state = world.take(state, step)
@@ -94,7 +94,7 @@ def reconciled(world: World, state: State) -> State:
 
 
 def at_random(world: World, seed: int) -> Schedule:
-    """One schedule to its end."""
+    """Return one schedule, to its end."""
     chance = random.Random(seed)
     state = world.start()
     steps: Schedule = []
@@ -108,7 +108,7 @@ def at_random(world: World, seed: int) -> Schedule:
 
 
 def _paths(after: list[list[int]], ends: list[bool]) -> int:
-    """How many ways lead from the first place to an end. There are no circles."""
+    """Return how many paths lead from the first place to an end. There are no cycles."""
     counts: dict[int, int] = {}
     stack = [0]
     while stack:

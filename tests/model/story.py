@@ -1,16 +1,16 @@
-"""What a schedule means, and its steps in words."""
+"""Whether a schedule goes wrong, and its steps in words."""
 
 import json
 from collections.abc import Iterable, Sequence
 
-from tests.model.execution import Call, Ended, Value, Write
+from tests.model.execution import End, FirebaseWrite, ScriptCall, Value
 from tests.model.world import Kind, State, Step, World
 
 _FAILURE_SCRIPTS = ("extend", "release")
 
 
 def is_stale(state: State) -> bool:
-    """Whether a slot in Firebase has another value than its newest."""
+    """Whether Firebase has another value of a slot than the newest."""
     newest = {(value.symbol, value.key): value for value in state.order}
     stored = {(value.symbol, value.key): value for value in state.stored}
     return any(
@@ -19,7 +19,7 @@ def is_stale(state: State) -> bool:
 
 
 def steps_back(before: State, after: State) -> bool:
-    """Whether a slot in Firebase got an older value than it had."""
+    """Whether the value of a slot in Firebase was replaced by an older one."""
     if before.stored == after.stored:
         return False
     had = {(value.symbol, value.key): value for value in before.stored}
@@ -30,30 +30,30 @@ def steps_back(before: State, after: State) -> bool:
 
 
 def tell(world: World, steps: Sequence[Step]) -> str:
-    """A schedule, a line a step."""
+    """Return a schedule as text, one line per step."""
     lines = []
     state = world.start()
     for number, step in enumerate(steps, 1):
         after = world.take(state, step)
         back = " <- older than what was there" if steps_back(state, after) else ""
-        lines.append(f"{number:3}. {_said(world, state, step, after)}{back}")
+        lines.append(f"{number:3}. {_text(world, state, step, after)}{back}")
         state = after
     newest = {(value.symbol, value.key): value for value in state.order}.values()
     lines.append(f"     Firebase has {_values(state.stored)}; the newest is {_values(newest)}")
     return "\n".join(lines)
 
 
-def _said(world: World, state: State, step: Step, after: State) -> str:
+def _text(world: World, state: State, step: Step, after: State) -> str:
     if step.kind in (Kind.TIME, Kind.TOO_SLOW):
         return str(step.kind.value)
-    if step.kind in (Kind.HANDS_OVER, Kind.LOOKS):
+    if step.kind in (Kind.ANNOUNCES, Kind.REDISPATCHES):
         return _lines_of_dispatcher(world, state, step, after)
     if step.kind == Kind.LANDS_LATE:
         values = state.late[step.at].values
         return f"the late write of {_values(values)} lands: Firebase has {_values(after.stored)}"
     name = state.tasks[step.at].task.name
     if step.kind == Kind.DIES:
-        return f"{name} dies, and will be given out again"
+        return f"{name} dies, and will be delivered again"
     if step.kind == Kind.LOST:
         return f"{name} is lost for good"
     return _lines_of_task(world, state, step, after) + _outcome(after, step)
@@ -63,31 +63,31 @@ def _lines_of_dispatcher(world: World, state: State, step: Step, after: State) -
     made = "and there is nothing to store"
     if len(after.tasks) > len(state.tasks):
         made = f"and enqueues {after.tasks[-1].task.name}"
-    if step.kind == Kind.LOOKS:
-        return f"the hand-over finds {_values(after.tasks[-1].task.values)} overdue, {made}"
+    if step.kind == Kind.REDISPATCHES:
+        return f"the dispatcher finds {_values(after.tasks[-1].task.values)} overdue, {made}"
     value = world.scenario.announced[state.announced]
-    return f"the hand-over announces {_values([value])}, {made}"
+    return f"the dispatcher announces {_values([value])}, {made}"
 
 
 def _lines_of_task(world: World, state: State, step: Step, after: State) -> str:
     progress = state.tasks[step.at]
     asked = world.asked(progress)
-    if isinstance(asked, Write) and progress.in_flight:
+    if isinstance(asked, FirebaseWrite) and progress.in_flight:
         how = "it lands" if step.kind == Kind.LANDS else step.kind.value
         if step.kind == Kind.LANDS and any(v.text in world.scenario.refused for v in asked.values):
             how = "refused for good"
         written = f"{progress.task.name}'s write of {_values(asked.values)}"
         return f"{written}: {how}; Firebase has {_values(after.stored)}"
     said = _asked(progress.task.name, asked)
-    if step.kind in (Kind.REDIS_LOST, Kind.REDIS_AWAY):
+    if step.kind in (Kind.REDIS_LOST, Kind.REDIS_DOWN):
         return f"{said}: {step.kind.value}"
     return said + _reply(world, state, step)
 
 
-def _asked(name: str, asked: Call | Write | Ended) -> str:
-    if isinstance(asked, Write):
+def _asked(name: str, asked: ScriptCall | FirebaseWrite | End) -> str:
+    if isinstance(asked, FirebaseWrite):
         return f"{name} begins to write {_values(asked.values)}"
-    assert isinstance(asked, Call)
+    assert isinstance(asked, ScriptCall)
     if asked.script == "propose":
         return f"{name} proposes {', '.join(asked.arguments[6::3])}"
     if asked.script in _FAILURE_SCRIPTS:
@@ -96,11 +96,11 @@ def _asked(name: str, asked: Call | Write | Ended) -> str:
 
 
 def _reply(world: World, state: State, step: Step) -> str:
-    """What the register answers to a call."""
+    """Return what the register answers to a call."""
     asked = world.asked(state.tasks[step.at])
-    if not isinstance(asked, Call) or asked.script in _FAILURE_SCRIPTS:
+    if not isinstance(asked, ScriptCall) or asked.script in _FAILURE_SCRIPTS:
         return ""
-    reply, _ = world.scripts.run(*asked, state.held)
+    reply, _ = world.scripts.run(*asked, state.data)
     return ": " + ", ".join(_answer(*found) for found in reply)
 
 
@@ -119,7 +119,7 @@ def _outcome(after: State, step: Step) -> str:
 
 
 def _same(one: Value, other: Value) -> bool:
-    """Whether there is no difference worth a write: a price counts by its price."""
+    """Whether there is no difference worth a write. Of a price, only the price counts."""
     if one.key == other.key == "price":
         return bool(json.loads(one.text)["price"] == json.loads(other.text)["price"])
     return one.text == other.text

@@ -1,15 +1,15 @@
-"""Every interleaving of three tasks, and of a fault with them, ends on the newest value.
+"""Every interleaving of three tasks, with one fault or none, ends on the newest value.
 
-The project's own code decides: `store_newest`, LatestValueRegister and its Lua scripts.
+The code that runs is the project's own: LatestValueStore, LatestValueRegister and its Lua scripts.
 `pytest -n 0 -s tests/model` prints how many schedules were explored.
 
-Three classes of schedules:
+There are three classes of schedules:
 
 - Without a fault no schedule ends stale, and in none does a stored value step back.
 - With one fault none ends stale. If every write lands before its lease ends, none steps back
-  either. One that lands later may be seen to step back, until its slot is stored once more.
-- Only a write that lands after its lease and whose task is dead needs the reconciliation: nobody
-  is left who knows of it.
+  either. A write that lands later may step back, until its slot is written once more.
+- Only a write that lands after its lease and whose task is dead needs reconciliation, because
+  nobody is left who knows of it.
 """
 
 from collections.abc import Mapping
@@ -18,25 +18,25 @@ import pytest
 
 from tests.model import scenarios, story
 from tests.model.execution import Executions
-from tests.model.lua_redis import AT_FIRST, SCRIPTS, LuaHere, LuaInRedis
+from tests.model.lua_redis import INITIAL_DATA, SCRIPTS, LocalLua, RedisLua
 from tests.model.scenarios import SENT
 from tests.model.schedules import Explored, at_random, explore
 from tests.model.world import Kind, Scenario, World
 
 REPLAYED = 240
-"""Schedules that are run against a real Redis."""
+"""How many schedules are run against a real Redis."""
 
 _executions = Executions()
-_scripts = LuaHere()
+_scripts = LocalLua()
 
 
 def named(group: Mapping[str, Scenario]) -> list[object]:
-    """The scenarios of a group as parameters."""
+    """Return the scenarios of a group as parameters."""
     return [pytest.param(name, scenario, id=name) for name, scenario in group.items()]
 
 
 def world(scenario: Scenario, scripts: Mapping[str, str] | None = None) -> World:
-    return World(scenario, LuaHere(scripts) if scripts else _scripts, _executions)
+    return World(scenario, LocalLua(scripts) if scripts else _scripts, _executions)
 
 
 def explored(name: str, system: World) -> Explored:
@@ -69,14 +69,14 @@ def test_with_one_fault_no_schedule_ends_stale_and_none_steps_back(
 
 
 @pytest.mark.parametrize(("name", "scenario"), named(scenarios.LATE_WRITE))
-def test_a_write_that_lands_after_its_lease_is_written_over(name: str, scenario: Scenario) -> None:
+def test_a_write_that_lands_after_its_lease_is_overwritten(name: str, scenario: Scenario) -> None:
     found = explored(name, world(scenario))
     assert found.steps_back, "the scenario has no late write"
     assert not found.stale
     assert found.schedules > 10_000_000
 
 
-def test_a_write_that_lands_after_its_lease_and_its_task_needs_the_reconciliation() -> None:
+def test_a_write_that_lands_after_its_lease_and_its_task_needs_reconciliation() -> None:
     found = explored("the late write of a dead task", world(scenarios.DEAD_WRITE))
     assert found.stale, "if this never happens, say so in ARCHITECTURE.md"
     assert not found.stale_for_good
@@ -84,7 +84,7 @@ def test_a_write_that_lands_after_its_lease_and_its_task_needs_the_reconciliatio
 
 
 def without(script: str, text: str, instead: str) -> dict[str, str]:
-    """The scripts with one thing removed; in all of them that have it."""
+    """Return the scripts with one part removed, from all of them that have it."""
     assert text in SCRIPTS[script]
     return {name: whole.replace(text, instead) for name, whole in SCRIPTS.items()}
 
@@ -150,11 +150,11 @@ def test_with_a_part_removed_a_schedule_ends_stale(
     assert told.splitlines()[-1].strip() in STALE_ENDS
 
 
-def test_a_real_redis_answers_as_the_scripts_do_here(redis_url: str) -> None:
+def test_the_scripts_answer_the_same_in_a_real_redis(redis_url: str) -> None:
     sampled = [*scenarios.FAULTLESS.values(), *scenarios.ONE_FAULT.values()]
     sampled += [*scenarios.LATE_WRITE.values(), scenarios.DEAD_WRITE]
     worlds = [world(scenario) for scenario in sampled]
-    in_redis = LuaInRedis(redis_url)
+    in_redis = RedisLua(redis_url)
     steps_taken = 0
     for seed in range(REPLAYED):
         here = worlds[seed % len(worlds)]
@@ -165,6 +165,6 @@ def test_a_real_redis_answers_as_the_scripts_do_here(redis_url: str) -> None:
         for number, step in enumerate(steps, 1):
             one, other = here.take(one, step), there.take(other, step)
             assert one == other, f"seed {seed}\n{story.tell(here, steps[:number])}"
-        assert one.held != AT_FIRST
+        assert one.data != INITIAL_DATA
         steps_taken += len(steps)
     print(f"\n{REPLAYED} schedules, {steps_taken:,} steps, are the same in a real Redis")
