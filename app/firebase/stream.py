@@ -14,13 +14,14 @@ from app.firebase.client import FirebaseClient
 from app.firebase.events import CHANGES, Event, parse_events
 from app.firebase.paths import node_path
 from app.settings import Settings
+from app.timing import Backoff
 
 _KEEP_ALIVE = 30.0
 """Seconds without a change after which the database sends a keep-alive."""
 
 _LATE = _KEEP_ALIVE + 5.0
 _MAX_SILENCE = 1.5 * _KEEP_ALIVE
-_RETRY_PAUSE = 1.0
+_FIRST_RETRY, _LONGEST_RETRY = 1.0, 4.0
 _CHUNK = 65_536
 
 
@@ -55,6 +56,7 @@ class Stream:
         self._response: requests.Response | None = None
         self._last_event_at: float | None = None
         self._problem = ""
+        self._backoff = Backoff(_FIRST_RETRY, _LONGEST_RETRY)
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="firebase-stream", daemon=True).start()
 
@@ -88,7 +90,7 @@ class Stream:
                 self._problem = _summary(error)
             finally:
                 self._response = None
-            self._closed.wait(_RETRY_PAUSE)
+            self._closed.wait(self._backoff.next_pause())
 
     def _listen(self) -> None:
         with self._client.stream(self._path, _MAX_SILENCE) as response:
@@ -99,6 +101,7 @@ class Stream:
             for event in parse_events(_lines(response)):
                 self._response, self._problem = response, ""
                 self._last_event_at = time.monotonic()
+                self._backoff.reset()
                 if event.kind in CHANGES:
                     self._on_event(event)
 

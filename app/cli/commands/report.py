@@ -157,7 +157,7 @@ def _see(
 ) -> bool:
     """Tell how the report arrives; whether it did, everywhere where it should."""
     until = began + patience
-    counted = round_trip.counted(until)
+    counted = round_trip.wait_until_counted(until)
     if counted is None and published.spooled:
         return False
     if counted is None:
@@ -175,7 +175,7 @@ def _see(
             "visible", None, "not looked at: no database is set, or it does not store this one"
         )
         return True
-    visible_at = round_trip.visible(until)
+    visible_at = round_trip.wait_until_visible(until)
     if visible_at is None:
         problem = round_trip.problem or "are workers running? see Flower, and failed-stores"
         print_error(f"not visible in Firebase within {patience:g} s: {problem}")
