@@ -1,18 +1,13 @@
 """The commands. The one place where the parts are wired together."""
 
 import gc
-import importlib
-import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from app.cli.output import print_error
-from app.cli.parser import parse
-from app.errors import ProfitBridgeError, StopProgram
-from app.monitoring import configure
-from app.settings import Settings, process_settings
+from app.cli import run
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.delivery import Dispatcher
@@ -77,25 +72,8 @@ _SERVICES: dict[str, Callable[[Settings], int]] = {"bridge": _bridge, "subscribe
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; its exit code."""
-    command, arguments = parse(sys.argv[1:] if words is None else words)
-    try:
-        settings = Settings() if command.own_settings else process_settings()
-        configure(settings)
-        if command.name in _SERVICES:
-            return _SERVICES[command.name](settings)
-        code: int = importlib.import_module(command.module).run(settings, arguments)
-        sys.stdout.flush()
-        return code
-    except ProfitBridgeError as error:
-        print_error(str(error))
-        return error.exit_code if isinstance(error, StopProgram) else 1
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would try it again as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    """Run one command and return its exit code."""
+    return run(words, _SERVICES)
 
 
 if __name__ == "__main__":

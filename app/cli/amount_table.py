@@ -1,4 +1,4 @@
-"""Exact amounts for people and programs: in columns with their points below each other."""
+"""Exact amounts in aligned columns for people, and as JSON for programs."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,12 +12,12 @@ _SHOWN_ALWAYS = 2
 
 
 def heading(*names: str) -> str:
-    """What stands above the columns that `columns` makes."""
+    """Return the heading of the columns that `columns` formats."""
     return "".join(f" {name + ' ' * (_DECIMALS - _SHOWN_ALWAYS):>{_WIDTH}}" for name in names)
 
 
 def columns(*millionths: int) -> str:
-    """Amounts with all their decimals; zeros at the end that say nothing are left out."""
+    """Format amounts with aligned decimal points and at least two decimals."""
     return "".join(f" {_aligned(one):>{_WIDTH}}" for one in millionths)
 
 
@@ -28,12 +28,12 @@ def _aligned(millionths: int) -> str:
 
 
 def numbers(figures: Figures) -> dict[str, float]:
-    """The four amounts for JSON. Every millionth is in them: a float has digits enough."""
+    """Return the four amounts for JSON. A float holds every millionth of them exactly enough."""
     return {name: getattr(figures, name) / MILLIONTHS for name in FIELDS}
 
 
 def table(rows: Mapping[str, tuple[int, Figures]], what: str = "symbol") -> list[str]:
-    """Lines with the number of reports and the amounts of each row, by name."""
+    """Return a table: the number of reports and the amounts of each row."""
     width = max(9, *(len(name) for name in rows)) if rows else 9
     lines = [f"{what:<{width}} {'reports':>9}{heading(*FIELDS)}"]
     for name, (count, figures) in rows.items():
@@ -42,5 +42,5 @@ def table(rows: Mapping[str, tuple[int, Figures]], what: str = "symbol") -> list
 
 
 def as_json(rows: Mapping[str, tuple[int, Figures]]) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the rows of `table` for JSON."""
     return {name: {"reports": count, **numbers(figures)} for name, (count, figures) in rows.items()}

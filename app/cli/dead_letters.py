@@ -1,109 +1,138 @@
-"""A list of things that were kept for an operator, and what can be done with it."""
+"""What could not be counted or stored and waits for an operator: list, show, resend, clear."""
 
-import argparse
 import sys
-from argparse import Namespace
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from app.cli.options import add_json
+import click
+
+from app.cli.options import json_option
 from app.cli.output import print_json, print_lines
 from app.errors import RejectMessage, StopProgram, WrongUse
 
-_TAKES_SOME = {"resend", "clear"}
+Function = TypeVar("Function", bound=Callable[..., int])
 
 
-def add_actions(
-    parser: argparse.ArgumentParser, kind: Callable[[str], Any]
-) -> dict[str, argparse.ArgumentParser]:
-    """Take an action; `kind` makes an id of its text. The parsers of the actions, by name."""
-    add_json(parser)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    parsers = {
-        name: actions.add_parser(name, help=meaning, description=meaning)
-        for name, meaning in (
-            ("list", "print all, as without an action"),
-            ("show", "print one"),
-            ("resend", "send again, and take off the list what could be sent"),
-            ("clear", "take off the list"),
-        )
-    }
-    for name, action in parsers.items():
-        add_json(action, default=argparse.SUPPRESS)
-        if name == "show":
-            action.add_argument("id", type=kind, metavar="ID")
-        if name in _TAKES_SOME:
-            action.add_argument("ids", type=kind, metavar="ID", nargs="*")
-            action.add_argument("--all", action="store_true", help="all there are")
-    return parsers
-
-
-def check(arguments: Namespace) -> None:
-    """Raise WrongUse if it is not clear which ones are meant."""
-    if arguments.action in _TAKES_SOME and bool(arguments.ids) == arguments.all:
-        raise WrongUse(f"{arguments.action}: give either IDs or --all")
-
-
-@dataclass(frozen=True)
-class DeadLetters:
-    """A list of things that were kept for an operator, by id, and what can be done with one."""
+class DeadLetters(ABC):
+    """The entries of one list, by ID."""
 
     entries: Mapping[Any, Any]
-    as_json: Callable[[Any], dict[str, Any]]
-    as_text: Callable[[Any], str]
-    resend: Callable[[Any], str]
-    """Raises RejectMessage: this one cannot be sent; it stays."""
-    clear: Callable[[Any], None]
+
+    @abstractmethod
+    def as_json(self, entry_id: Any) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def as_text(self, entry_id: Any) -> str: ...
+
+    @abstractmethod
+    def resend(self, entry_id: Any) -> "Result":
+        """Send an entry again, and remove it from the list if that worked.
+
+        Raises:
+            RejectMessage: It cannot be sent as it is, and stays in the list.
+        """
+
+    @abstractmethod
+    def clear(self, entry_id: Any) -> None: ...
 
 
-def act(arguments: Namespace, kept: DeadLetters) -> int:
-    """Carry out one of list, show, resend and clear.
+class Result(NamedTuple):
+    """What became of an entry."""
+
+    done: bool
+    message: str
+
+
+class Request(NamedTuple):
+    """What an operator asked for."""
+
+    action: str
+    ids: tuple[Any, ...]
+    all: bool
+    as_json: bool
+
+    def check(self) -> None:
+        """Raise WrongUse unless the IDs fit the action."""
+        if self.action in {"resend", "clear"} and bool(self.ids) == self.all:
+            raise WrongUse(f"{self.action}: give either IDs or --all")
+        if self.action == "show" and (len(self.ids) != 1 or self.all):
+            raise WrongUse("show: give the ID of one entry")
+        if self.action == "list" and (self.ids or self.all):
+            raise WrongUse("list takes no IDs: use show ID to print one entry")
+
+
+def takes_request(id_type: type) -> Callable[[Function], Function]:
+    """Add the parameters of a `Request` to a command, whose IDs are of this type."""
+    parameters = (
+        click.argument(
+            "action",
+            type=click.Choice(("list", "show", "resend", "clear")),
+            default="list",
+            metavar="[list|show|resend|clear]",
+        ),
+        click.argument("ids", type=id_type, nargs=-1, metavar="[ID]..."),
+        click.option("--all", "all_entries", is_flag=True, help="Resend or clear every entry."),
+        json_option,
+    )
+
+    def add(function: Function) -> Function:
+        for parameter in reversed(parameters):
+            function = parameter(function)
+        return function
+
+    return add
+
+
+def carry_out(request: Request, letters: DeadLetters) -> int:
+    """Do what was asked for, and print the result.
 
     Returns:
-        The exit code: 0, or 1 if something that was asked for could not be done.
+        The exit code: 1 if part of it could not be done.
 
     Raises:
-        StopProgram: what is to be shown is not there, or nothing can be done at all.
-        RetryLater: Redis or Firebase cannot be reached; what was done before it, was.
+        StopProgram: The entry to show does not exist, or nothing can be done at all.
+        RetryLater: Redis or Firebase cannot be reached; entries before that are done.
     """
-    if arguments.action in _TAKES_SOME:
-        return _each(arguments, kept)
-    if arguments.action == "show":
-        if arguments.id not in kept.entries:
-            raise StopProgram(f"there is no {arguments.id} in the list")
-        shown = kept.as_json(arguments.id)
-        print_json(shown) if arguments.json else print_lines(kept.as_text(arguments.id))
-    elif arguments.json:
-        print_json([kept.as_json(identity) for identity in kept.entries])
+    if request.action in {"resend", "clear"}:
+        return _carry_out_each(request, letters)
+    if request.action == "show":
+        (entry_id,) = request.ids
+        if entry_id not in letters.entries:
+            raise StopProgram(f"there is no {entry_id} in the list: run list for the IDs")
+        if request.as_json:
+            print_json(letters.as_json(entry_id))
+        else:
+            print_lines(letters.as_text(entry_id))
+    elif request.as_json:
+        print_json([letters.as_json(entry_id) for entry_id in letters.entries])
     else:
-        print_lines(*map(kept.as_text, kept.entries))
+        print_lines(*map(letters.as_text, letters.entries))
     return 0
 
 
-def _each(arguments: Namespace, kept: DeadLetters) -> int:
-    """Resend or clear the given ones, or all, one by one; 1 if that failed for any of them."""
+def _carry_out_each(request: Request, letters: DeadLetters) -> int:
     results = []
     try:
-        for identity in dict.fromkeys(kept.entries if arguments.all else arguments.ids):
-            try:
-                done, said = True, _done(arguments.action, kept, identity)
-            except RejectMessage as error:
-                done, said = False, str(error)
-            results.append({"id": identity, "done": done, "said": said})
-            if not arguments.json:
-                print(f"{identity}  {said}", file=sys.stdout if done else sys.stderr)
+        for entry_id in dict.fromkeys(letters.entries if request.all else request.ids):
+            result = _carry_out_one(request.action, letters, entry_id)
+            results.append({"id": entry_id, **result._asdict()})
+            if not request.as_json:
+                stream = sys.stdout if result.done else sys.stderr
+                print_lines(f"{entry_id}  {result.message}", to=stream)
     finally:
-        if arguments.json:
+        if request.as_json:
             print_json(results)
     return 0 if all(result["done"] for result in results) else 1
 
 
-def _done(action: str, kept: DeadLetters, identity: Any) -> str:
-    """Do it, and say what was done."""
-    if identity not in kept.entries:
-        raise RejectMessage("other", "not in the list")
-    if action == "resend":
-        return kept.resend(identity)
-    kept.clear(identity)
-    return "cleared"
+def _carry_out_one(action: str, letters: DeadLetters, entry_id: Any) -> Result:
+    if entry_id not in letters.entries:
+        return Result(False, "not in the list")
+    if action == "clear":
+        letters.clear(entry_id)
+        return Result(True, "cleared")
+    try:
+        return letters.resend(entry_id)
+    except RejectMessage as error:
+        return Result(False, str(error))

@@ -1,9 +1,9 @@
-"""Keeping figures that are not real out of an account that is."""
+"""Keep simulated and replayed figures out of a real account."""
 
-import argparse
 import ipaddress
 from urllib.parse import urlsplit
 
+import click
 import redis
 
 from app.errors import WrongUse
@@ -13,18 +13,15 @@ from app.settings import Settings, masked
 _FLAG = "--not-a-real-account"
 
 
-def add_flag(parser: argparse.ArgumentParser) -> None:
-    """Take the word of a person that the target is nobody's account."""
-    parser.add_argument(
-        _FLAG,
-        action="store_true",
-        dest="not_real",
-        help="the target is no real account, though it is on another machine or has a database",
-    )
+not_real_option = click.option(
+    _FLAG,
+    "not_real",
+    is_flag=True,
+    help="Confirm that a target on another machine, or with a database, is not a real account.",
+)
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a Redis is on this machine."""
+def _is_loopback(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme == "unix" or parts.hostname == "localhost":
         return True
@@ -35,11 +32,11 @@ def is_loopback(url: str) -> bool:
 
 
 def refuse_other_machine(url: str, name: str, not_real: bool) -> None:
-    """Raise WrongUse unless the Redis is on this machine, or a person gave his word."""
-    if not not_real and not is_loopback(url):
+    """Raise WrongUse unless the Redis is on this machine, or a person confirmed the target."""
+    if not not_real and not _is_loopback(url):
         raise WrongUse(
-            f"{name}={masked(url)} is not on this machine: what is sent there is counted as real "
-            f"money; {_FLAG} if it is nobody's account"
+            f"{name}={masked(url)} is not on this machine: it would count these reports as real "
+            f"money; if it is not a real account, add {_FLAG}"
         )
 
 
@@ -49,7 +46,7 @@ def refuse_real_database(settings: Settings, not_real: bool) -> None:
     if is_real and not not_real:
         raise WrongUse(
             f"FIREBASE_DATABASE_URL={settings.firebase_database_url} is a real database: people "
-            f"would see the figures there; {_FLAG} if it is nobody's account"
+            f"would see these figures there; if it is not a real account, add {_FLAG}"
         )
 
 
@@ -57,12 +54,12 @@ def refuse_same_deployment(settings: Settings, target: str) -> None:
     """Raise WrongUse if the target is the Redis of these settings, and no local database is set.
 
     Raises:
-        RetryLater: the target cannot be reached.
+        RetryLater: The target cannot be reached.
     """
     if settings.firebase_database_emulator_host is None and _is_same(settings.redis_url, target):
         raise WrongUse(
-            f"--to {masked(target)} is REDIS_URL, the deployment that the ledger is of: the day "
-            "would count there a second time"
+            f"--to {masked(target)} is REDIS_URL, the deployment that recorded this day: it would "
+            "count the day a second time"
         )
 
 
@@ -73,5 +70,4 @@ def _is_same(ours: str, target: str) -> bool:
         with connect(ours) as client:
             return bool(client.info("server")["run_id"] == identity)
     except (redis.RedisError, OSError):
-        # It is down, and the target is not.
-        return False
+        return False  # ours is down, and the target is not

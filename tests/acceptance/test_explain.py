@@ -21,9 +21,14 @@ def explain(base: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def as_json(base: Path, *words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(explain(base, *words, "--json")[1])
-    return found
+def json_lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """What is explained, the lines that explain it, and the result."""
+    first, *lines, last = map(json.loads, text.splitlines())
+    return first, lines, last
+
+
+def as_json(base: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    return json_lines(explain(base, *words, "--json")[1])
 
 
 @pytest.fixture
@@ -57,14 +62,15 @@ def test_each_report_is_printed_with_the_sum_after_it_and_the_last_is_the_figure
     assert len(points) == 1, "the sums stand below each other"
 
 
-def test_programs_get_the_same_as_one_json_object(base: Path) -> None:
-    found = as_json(base, "SOFI")
-    assert [one["sum"]["total"] for one in found["reports"]] == [28.764999, 25.264999, 25.268999]
-    assert found["reports"][1]["sender"] == "grid_bot"
-    assert found["sum"]["total"] == 25.268999
-    assert found["shown"]["total"] == 25.27
-    assert found["equal"] is True
-    assert found["opening"] is None
+def test_programs_get_the_same_as_json_lines(base: Path) -> None:
+    explained, reports, result = as_json(base, "SOFI")
+    assert [one["sum"]["total"] for one in reports] == [28.764999, 25.264999, 25.268999]
+    assert reports[1]["sender"] == "grid_bot"
+    assert result["sum"]["total"] == 25.268999
+    assert result["shown"]["total"] == 25.27
+    assert result["equal"] is True
+    assert explained["count"] == 3
+    assert explained["opening_balance"] is None
 
 
 def test_the_last_reports_come_with_what_the_others_made(base: Path) -> None:
@@ -73,10 +79,10 @@ def test_the_last_reports_come_with_what_the_others_made(base: Path) -> None:
     assert lines[3].split()[:3] == ["...", "2", "earlier"]
     assert lines[3].endswith("25.264999")
     assert lines[4].endswith("25.268999")
-    found = as_json(base, "SOFI", "--last", "1")
-    assert len(found["reports"]) == 1
-    assert found["left_out"]["reports"] == 2
-    assert found["sum"]["total"] == 25.268999
+    explained, reports, result = as_json(base, "SOFI", "--last", "1")
+    assert len(reports) == 1
+    assert explained["left_out"]["reports"] == 2
+    assert result["sum"]["total"] == 25.268999
 
 
 def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> None:
@@ -88,12 +94,12 @@ def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> N
         ["SOFI", "3", "25.268999"],
         ["sum", "4", "26.268999"],
     ]
-    found = as_json(base, "aggregate")
-    assert found["symbols"]["SOFI"]["total"] == 25.268999
-    assert found["shown"]["total"] == 26.27
+    _, symbols, result = as_json(base, "aggregate")
+    assert {one["symbol"]: one["total"] for one in symbols} == {"AMD": 1, "SOFI": 25.268999}
+    assert result["shown"]["total"] == 26.27
 
 
-def test_the_opening_of_an_adopted_day_is_where_the_sums_begin(tmp_path: Path) -> None:
+def test_the_sums_of_an_imported_day_begin_at_its_opening_balance(tmp_path: Path) -> None:
     opening = {
         "SOFI": Figures(10_000_000, 0, 10_000_000, 0, hour(DAY, 9)),
         "aggregate": Figures(12_000_000, 0, 12_000_000, 0, hour(DAY, 9)),
@@ -102,11 +108,14 @@ def test_the_opening_of_an_adopted_day_is_where_the_sums_begin(tmp_path: Path) -
     code, out, _ = explain(tmp_path, "SOFI")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
-    assert lines[3][:4] == ["opening", "adopted", "file", "10.00"]
+    assert lines[3][:4] == ["opening", "balance", "daily", "file"]
+    assert lines[3][4] == "10.00"
     assert lines[4][-1] == "11.00"
+    assert as_json(tmp_path, "SOFI")[0]["opening_balance"]["total"] == 10
     code, out, _ = explain(tmp_path, "aggregate")
     assert code == 0
-    assert any("beside the symbols" in line and "2.00" in line for line in out.splitlines())
+    assert any("(unassigned)" in line and "2.00" in line for line in out.splitlines())
+    assert as_json(tmp_path, "aggregate")[0]["unassigned"]["total"] == 2
 
 
 def test_no_report_is_lost_between_pages(tmp_path: Path) -> None:
@@ -114,15 +123,15 @@ def test_no_report_is_lost_between_pages(tmp_path: Path) -> None:
     count = 2_345
     reports = [made(f"S{n}", hour(DAY, 12 + n // 2_000), 1_000_000) for n in range(count)]
     record(tmp_path, DAY, [*reports, made("SOFI", hour(DAY, 12), 1)])
-    found = as_json(tmp_path, "aggregate")
-    assert found["sum"]["total"] == count + 0.000001
-    assert found["equal"] is True
+    *_, result = as_json(tmp_path, "aggregate")
+    assert result["sum"]["total"] == count + 0.000001
+    assert result["equal"] is True
     replay = run_here(
         {"PROFIT_BASE_PATH": str(tmp_path)}, "replay", "--day", DATE, "--dry-run", "--json",
         "--speed", "1e6",
     )  # fmt: skip
-    assert len(json.loads(replay.stdout)["reports"]) == count + 1
-    assert as_json(tmp_path, "SOFI")["sum"]["total"] == 0.000001
+    assert len(replay.stdout.splitlines()) == count + 1 + 1
+    assert as_json(tmp_path, "SOFI")[-1]["sum"]["total"] == 0.000001
 
 
 def test_a_snapshot_that_is_older_is_said_to_replace_nothing(tmp_path: Path) -> None:
@@ -185,6 +194,6 @@ def test_a_figure_is_explained_while_the_bridge_counts_on(system: System) -> Non
     wait_until(lambda: bool(system.daily_file()), "the daily file")
     done = system.command("explain", "SOFI", "--json")
     assert done.returncode == 0, done.stdout
-    found = json.loads(done.stdout)
-    assert found["equal"] is True
-    assert found["sum"]["total"] == round(0.004 * len(found["reports"]), 6)
+    _, reports, result = json_lines(done.stdout)
+    assert result["equal"] is True
+    assert result["sum"]["total"] == round(0.004 * len(reports), 6)

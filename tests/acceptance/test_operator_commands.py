@@ -99,7 +99,7 @@ def test_what_is_not_json_is_not_sent_and_stays(system: System) -> None:
     results = json.loads(done.stdout)
     assert [result["id"] for result in results] == [first["id"], second["id"]]
     assert [result["done"] for result in results] == [False, True]
-    assert "not JSON" in results[0]["said"]
+    assert "not JSON" in results[0]["message"]
     assert first in listed(system)
 
 

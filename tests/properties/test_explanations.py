@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.channels import AGGREGATE
-from app.cli.replaying import data_of, moved
+from app.cli.commands.replay import data_of, moved
 from app.domain import (
     DAY,
     LARGEST,

@@ -1,66 +1,62 @@
-"""The audit of a day: ledger, daily JSON and Firebase held against each other, and fixed."""
+"""The audit of a day: compare ledger, daily file and Firebase, and fix what differs."""
 
-import argparse
 import json
 import time
-from argparse import Namespace
 from typing import Any
 
-from app.cli.options import add_day, add_json
+import click
+
+from app.cli.options import command, day_option, json_option, pass_settings
 from app.cli.output import print_json, print_lines, progress
 from app.domain import date_of, day_of
 from app.operations.audit import LEDGER, Auditor, Difference, Findings
 from app.settings import Settings
 
 PATIENCE = 6.0
-"""Seconds for which a difference may be something under way: the bridge sees to a file that was
-touched once a second, and a task comes back from its retry after 4."""
+"""Seconds after which a difference is real: a running bridge checks the daily file every second,
+and a task is retried after 4."""
 
-_EPILOG = """examples:
+
+@command("""
+examples:
   python -m app audit
   python -m app audit --day 2025-05-15 --fix
 
-A bridge may run meanwhile. Firebase shows the newest day of a symbol only, and is compared where
-that is the day of the audit. With --fix a daily file that is wrong is moved aside and written again
-(by a bridge that is running, if there is one), and what is wrong in Firebase is stored again."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the day, and whether to fix."""
-    parser.epilog = _EPILOG
-    add_json(parser)
-    add_day(parser)
-    parser.add_argument("--fix", action="store_true", help="fix what differs, and audit again")
-    parser.add_argument(
-        "--within",
-        type=float,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help="how long to look again at what may be under way (%(default)s)",
-    )
-
-
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Compare ledger, daily file and Firebase, and fix what differs if asked to."""
+A bridge may run at the same time. Firebase shows only the newest day of a symbol, and is compared
+where that is the audited day. --fix moves a wrong daily file aside and has it written again (by
+the bridge, if one is running), and stores again what is wrong in Firebase.""")
+@json_option
+@day_option
+@click.option("--fix", is_flag=True, help="Fix what differs, and audit again.")
+@click.option(
+    "--within",
+    type=float,
+    default=PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a difference may last before it is reported.",
+)
+@pass_settings
+def audit(settings: Settings, as_json: bool, day: int | None, fix: bool, within: float) -> int:
+    """Compare ledger, daily file and Firebase for one day, and fix what differs if asked to."""
     today = day_of(time.time_ns() // 1000)
-    day = today if arguments.day is None else arguments.day
-    auditor = Auditor(settings, day, today)
+    auditor = Auditor(settings, today if day is None else day, today)
     fixed: list[str] = []
     before: list[Difference] = []
     try:
         with progress("comparing"):
-            findings = auditor.audit(arguments.within)
-        if findings.differing and arguments.fix:
+            findings = auditor.audit(within)
+        if findings.differing and fix:
             before = findings.differing
-            if not arguments.json:
+            if not as_json:
                 _print_differences(findings)
             fixed = auditor.fix(findings)
-            if not arguments.json:
+            if not as_json:
                 print_lines(*(f"  {line}" for line in fixed))
-            findings = auditor.audit(arguments.within)
+            findings = auditor.audit(within)
     finally:
         auditor.close()
-    if arguments.json:
+    if as_json:
         print_json(
             {
                 "day": str(date_of(findings.day)),

@@ -1,72 +1,63 @@
-"""Where a figure comes from: the reports that make it, and what they add up to."""
+"""Where a figure comes from: the reports behind it, and what they add up to."""
 
-import argparse
 import difflib
 import itertools
-import json
 import time
-from argparse import Namespace
+from contextlib import closing
 from typing import Any, NamedTuple
 
+import click
 import msgspec
 
 from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE
-from app.cli import amount_table as exact
-from app.cli.options import add_day, add_json, whole
-from app.cli.output import print_lines
+from app.cli import amount_table
+from app.cli.options import command, day_option, json_option, pass_settings, whole
+from app.cli.output import print_json_line, print_lines
 from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, stored_symbol, to_text
 from app.errors import RejectMessage, StopProgram, WrongUse
 from app.operations.audit import Step, account, steps, verdict
 from app.settings import Settings
 
-_EPILOG = """examples:
+
+@command("""
+examples:
   python -m app explain SOFI
   python -m app explain SOFI --day 2025-05-15 --last 20
   python -m app explain aggregate
 
-A bridge may run meanwhile: what is explained is the ledger at one moment. The last figure is held
-against the daily file; exit code 1 says that they differ."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take whose figure, and of which day."""
-    parser.epilog = _EPILOG
-    parser.add_argument("symbol", metavar="SYMBOL", help="a ticker, or aggregate for the account")
-    add_json(parser)
-    add_day(parser)
-    parser.add_argument("--last", type=whole, metavar="N", help="print only the last N reports")
-
-
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Print the reports behind a figure; 1 if the daily file shows another one.
-
-    Raises:
-        WrongUse: no symbol can look like that.
-        StopProgram: there is no ledger, or nothing of that symbol or day in it.
-    """
+A bridge may run at the same time: the ledger is explained as it was at one moment. The last figure
+is compared with the daily file; exit code 1 means that they differ. --json prints JSON Lines: what
+is explained, then a line for each report (or symbol of the account), then the figure.""")
+@click.argument("symbol")
+@json_option
+@day_option
+@click.option("--last", type=whole, metavar="N", help="Print only the last N reports.")
+@pass_settings
+def explain(
+    settings: Settings, symbol: str, as_json: bool, day: int | None, last: int | None
+) -> int:
+    """Print the reports behind the figure of SYMBOL: a ticker, or aggregate for the account."""
     try:
-        symbol = stored_symbol(arguments.symbol)
+        symbol = stored_symbol(symbol)
     except RejectMessage as error:
         raise WrongUse(str(error)) from None
-    day = day_of(time.time_ns() // 1000) if arguments.day is None else arguments.day
-    reader = LedgerReader(settings.profit_base_path)
-    try:
+    day = day_of(time.time_ns() // 1000) if day is None else day
+    with closing(LedgerReader(settings.profit_base_path)) as reader:
         with reader.at_one_moment():
             moment = _moment(reader, day, symbol, settings.profit_report_kind)
-        explained = _print_account if symbol == AGGREGATE else _print_symbol
-        figures = explained(reader, moment, arguments)
+        if symbol == AGGREGATE:
+            figures = _print_account(reader, moment, as_json)
+        else:
+            figures = _print_symbol(reader, moment, last, as_json)
         found = verdict(settings, reader, day, symbol, figures)
-    finally:
-        reader.close()
     shown = msgspec.json.decode(figures.shown(settings.profit_decimals))
-    if arguments.json:
-        end = {"sum": exact.numbers(figures), "shown": shown, **found._asdict()}
-        print_lines(json.dumps(end)[1:])
+    if as_json:
+        print_json_line({"sum": amount_table.numbers(figures), "shown": shown, **found._asdict()})
     else:
         decimals = settings.profit_decimals
-        said = "  ".join(f"{name} {shown[name]:,.{decimals}f}" for name in FIELDS)
-        print_lines("", f"shown as  {said}", f"          {found.said}")
+        amounts = "  ".join(f"{name} {shown[name]:,.{decimals}f}" for name in FIELDS)
+        print_lines("", f"shown as  {amounts}", f"          {found.said}")
     return 0 if found.equal else 1
 
 
@@ -79,9 +70,17 @@ class _Moment(NamedTuple):
     opening_balance: dict[str, Figures]
     extent: Extent
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "symbol": self.symbol,
+            "day": str(date_of(self.day)),
+            "kind": self.kind,
+            "count": self.extent.reports,
+        }
+
 
 def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _Moment:
-    """Raise StopProgram if there is nothing to explain, and say what there is."""
+    """Find what there is to explain; raise StopProgram, with a hint, if there is nothing."""
     date = date_of(day)
     if day < reader.kept_from():
         raise StopProgram(f"the reports of {date} are no longer kept (LEDGER_DAYS_KEPT)")
@@ -101,78 +100,53 @@ def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _M
     return _Moment(symbol, day, reader.kind_of(day) or kind, reader.opening_balance(day), extent)
 
 
-def _print_symbol(reader: LedgerReader, moment: _Moment, arguments: Namespace) -> Figures:
-    """Print report after report, as they are read; the figures after the last."""
-    symbol, day, kind, opening, extent = moment
-    begun = figures = opening.get(symbol, ZERO)
-    stepping = steps(kind, begun, reader.paged(day, extent, symbol))
-    left_out = max(0, extent.reports - arguments.last) if arguments.last else 0
-    for step in itertools.islice(stepping, left_out):
+def _print_symbol(
+    reader: LedgerReader, moment: _Moment, last: int | None, as_json: bool
+) -> Figures:
+    """Print the reports as they are read, with the sum after each; return the last figures."""
+    symbol, day, kind, opening_balances, extent = moment
+    opening = opening_balances.get(symbol)
+    figures = opening or ZERO
+    stepping = steps(kind, figures, reader.paged(day, extent, symbol))
+    skipped = max(0, extent.reports - last) if last else 0
+    for step in itertools.islice(stepping, skipped):
         figures = step.figures
-    if arguments.json:
-        print_lines(
-            json.dumps(
-                _heading(moment)
-                | {
-                    "opening": exact.numbers(begun) if symbol in opening else None,
-                    "left_out": {"reports": left_out, "sum": exact.numbers(figures)},
-                }
-            )[:-1]
-            + ', "reports": ['
-        )
+    if as_json:
+        before = {"reports": skipped, "sum": amount_table.numbers(figures)}
+        balance = None if opening is None else amount_table.numbers(opening)
+        print_json_line(moment.as_json() | {"opening_balance": balance, "left_out": before})
     else:
-        _print_heading(moment, symbol in opening, left_out, figures)
+        print_lines(
+            f"{symbol} on {date_of(day)} (UTC): {_many(extent.reports, kind)}",
+            "",
+            f"{'time':<15}  {'sender':<12}{amount_table.heading(*FIELDS, 'sum')}".rstrip(),
+        )
+        if opening is not None:
+            print_lines(_line("opening balance", "daily file", opening, opening.total))
+        if skipped:
+            print_lines(_line("...", f"{skipped:,} earlier", figures, figures.total))
     for step in stepping:
         figures = step.figures
-        if arguments.json:
-            print_lines(json.dumps(_as_json(step)) + "," * (step.number < extent.reports))
+        if as_json:
+            print_json_line(_as_json(step))
         else:
             print_lines(_as_text(step))
-    if arguments.json:
-        print_lines("],")
     return figures
 
 
-def _heading(moment: _Moment) -> dict[str, Any]:
-    return {
-        "symbol": moment.symbol,
-        "day": str(date_of(moment.day)),
-        "kind": moment.kind,
-        "count": moment.extent.reports,
-    }
-
-
-def _print_heading(moment: _Moment, is_imported: bool, left_out: int, figures: Figures) -> None:
-    symbol, day, kind, opening, extent = moment
-    print_lines(
-        f"{symbol} on {date_of(day)} (UTC): {_many(extent.reports, kind)}",
-        "",
-        f"{'time':<15}  {'sender':<12}{exact.heading(*FIELDS, 'sum')}".rstrip(),
-    )
-    if is_imported:
-        begun = opening[symbol]
-        print_lines(_line("opening", "adopted file", begun, begun.total))
-    if left_out:
-        print_lines(_line("...", f"{left_out:,} earlier", figures, figures.total))
-
-
 def _many(count: int, kind: ReportKind) -> str:
-    what = "report" if kind == "increment" else "snapshot"
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    noun = "report" if kind == "increment" else "snapshot"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _line(when: str, who: str, figures: Figures, total: int) -> str:
-    return f"{when:<15}  {who:<12}{exact.columns(*figures.amounts, total)}".rstrip()
+def _line(time_text: str, sender: str, figures: Figures, total: int) -> str:
+    return f"{time_text:<15}  {sender:<12}{amount_table.columns(*figures.amounts, total)}".rstrip()
 
 
 def _as_text(step: Step) -> str:
     report = step.report
-    line = _line(
-        to_text(report.timestamp_us)[11:26],
-        report.sender,
-        Figures(*report[3:], report.timestamp_us),
-        step.figures.total,
-    )
+    amounts = Figures(*report[3:], report.timestamp_us)
+    line = _line(to_text(report.timestamp_us)[11:26], report.sender, amounts, step.figures.total)
     return line if step.counts else f"{line}  older: replaces nothing"
 
 
@@ -181,27 +155,30 @@ def _as_json(step: Step) -> dict[str, Any]:
     return {
         "timestamp": to_text(report.timestamp_us),
         "sender": report.sender,
-        **exact.numbers(Figures(*report[3:], report.timestamp_us)),
+        **amount_table.numbers(Figures(*report[3:], report.timestamp_us)),
         "counts": step.counts,
-        "sum": exact.numbers(step.figures),
+        "sum": amount_table.numbers(step.figures),
     }
 
 
-def _print_account(reader: LedgerReader, moment: _Moment, arguments: Namespace) -> Figures:
-    """Print what each symbol is of the account; the account."""
+def _print_account(reader: LedgerReader, moment: _Moment, as_json: bool) -> Figures:
+    """Print what each symbol contributes to the account; return the account's figures."""
     found = account(moment.kind, moment.opening_balance, reader.paged(moment.day, moment.extent))
+    # The account in an imported daily file may be more than the sum of its symbols.
+    unassigned = found.remainder if any(found.remainder.amounts) else None
     rows = {share.symbol: (share.reports, share.figures) for share in found.shares}
-    rest = {"adopted": found.remainder} if any(found.remainder.amounts) else {}
-    if arguments.json:
-        beside = {name: exact.numbers(figures) for name, figures in rest.items()}
-        shares = {"symbols": exact.as_json(rows), "beside_the_symbols": beside or None}
-        print_lines(json.dumps(_heading(moment) | shares)[:-1] + ",")
+    if as_json:
+        rest = None if unassigned is None else amount_table.numbers(unassigned)
+        print_json_line(moment.as_json() | {"unassigned": rest})
+        for symbol, row in amount_table.as_json(rows).items():
+            print_json_line({"symbol": symbol, **row})
         return found.figures
     count = moment.extent.reports
-    said = f"{_many(count, moment.kind)} of {len(rows):,} symbol{'' if len(rows) == 1 else 's'}"
-    print_lines(f"{AGGREGATE} on {date_of(moment.day)} (UTC): {said}", "")
-    if rest:
-        # The account of an adopted file may be more than its symbols.
-        rows["(beside the symbols, adopted)"] = (0, found.remainder)
-    print_lines(*exact.table(rows | {"sum": (count, found.figures)}))
+    symbols = f"{len(rows):,} symbol{'' if len(rows) == 1 else 's'}"
+    print_lines(
+        f"{AGGREGATE} on {date_of(moment.day)} (UTC): {_many(count, moment.kind)} of {symbols}", ""
+    )
+    if unassigned is not None:
+        rows["(unassigned)"] = (0, unassigned)
+    print_lines(*amount_table.table(rows | {"sum": (count, found.figures)}))
     return found.figures

@@ -1,13 +1,12 @@
-"""The values that Firebase refused for good: read, stored again or cleared by an operator."""
+"""The values that Firebase refused for good."""
 
-import argparse
 import uuid
-from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.cli.dead_letters import DeadLetters, act, add_actions, check
+from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
+from app.cli.options import command, pass_settings
 from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import (
     PERFORMANCE,
@@ -20,72 +19,72 @@ from app.errors import RejectMessage
 from app.firebase import firebase_of_this_process
 from app.settings import Settings
 
-_EPILOG = """examples:
+
+@command("""
+examples:
   python -m app failed-stores
   python -m app failed-stores resend --all
 
-A value that is stored again never replaces a newer one. What Firebase still refuses comes back to
-the list under a new id."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take an action on the list."""
-    parser.epilog = _EPILOG
-    add_actions(parser, str)
-
-
-def run(settings: Settings, arguments: Namespace) -> int:
+A value that is stored again never replaces a newer one. A value that Firebase refuses again
+returns to the list under a new ID.""")
+@takes_request(str)
+@pass_settings
+def failed_stores(
+    settings: Settings, action: str, ids: tuple[str, ...], all_entries: bool, as_json: bool
+) -> int:
     """List, show, store again or clear the values that Firebase refused for good."""
-    check(arguments)
-    failed_stores = FailedStores(settings.redis_url)
-    entries = {failed["id"]: failed for failed in failed_stores.read()}
+    request = Request(action, ids, all_entries, as_json)
+    request.check()
+    return carry_out(request, _FailedLetters(settings))
 
-    def resend(identity: str) -> str:
-        register = LatestValueRegister(settings.redis_url)
-        store = LatestValueStore(register, firebase_of_this_process(settings), failed_stores)
-        candidate = _candidate_of(entries[identity])
+
+class _FailedLetters(DeadLetters):
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failed = FailedStores(settings.redis_url)
+        self.entries = {failed["id"]: failed for failed in self._failed.read()}
+
+    def as_json(self, entry_id: str) -> dict[str, Any]:
+        failed: dict[str, Any] = self.entries[entry_id]
+        return failed
+
+    def as_text(self, entry_id: str) -> str:
+        failed = self.entries[entry_id]
+        place = f"{failed['symbol']} {failed['key']}"
+        return f"{failed['id']}  {failed['at']}  {place}  {failed['reason']}\n    {failed['value']}"
+
+    def resend(self, entry_id: str) -> Result:
+        candidate = _candidate_of(self.entries[entry_id])
+        register = LatestValueRegister(self._settings.redis_url)
+        firebase = firebase_of_this_process(self._settings)
+        store = LatestValueStore(register, firebase, self._failed)
         stored = store.store([candidate], task=f"resend-{uuid.uuid4().hex}")
-        failed_stores.remove([identity])
+        self.clear(entry_id)
         if stored.refused:
-            raise RejectMessage(
-                "other", f"kept under a new id, refused again: {stored.refused[0][1]}"
-            )
+            return Result(False, f"refused again, see the new ID: {stored.refused[0][1]}")
         if stored.held:
-            return "left to the task that stores there"
+            return Result(True, "left to the task that is storing this value now")
         if not stored.written:
-            return "not stored: this value is there already, or a newer one"
+            return Result(True, "not stored: Firebase has this value already, or a newer one")
         if stored.written[-1].value != candidate.update.value:
-            return "stored, but a newer value: this one is old"
-        return "stored"
+            return Result(True, "replaced by a newer value, which is stored")
+        return Result(True, "stored")
 
-    return act(
-        arguments,
-        DeadLetters(
-            entries,
-            as_json=lambda identity: entries[identity],
-            as_text=lambda identity: _failed_as_text(entries[identity]),
-            resend=resend,
-            clear=lambda identity: failed_stores.remove([identity]),
-        ),
-    )
+    def clear(self, entry_id: str) -> None:
+        self._failed.remove([entry_id])
 
 
 def _candidate_of(failed: Mapping[str, Any]) -> Candidate:
-    """The value as its task proposed it; no newer than it was then, so that newest wins.
+    """The value as its task proposed it, and as old as it was then, so that newer ones win.
 
     Raises:
-        RejectMessage: it can never be stored.
+        RejectMessage: It can never be stored.
     """
     symbol, key, value = stored_symbol(failed["symbol"]), failed["key"], failed["value"]
     if key == PERFORMANCE:
         value = performance_value(value)
-    at = to_microseconds(failed["at"])
+    timestamp_us = to_microseconds(failed["at"])
     if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
         with suppress(RejectMessage):
-            at = min(at, to_microseconds(value["timestamp"]))
-    return Candidate(Update(symbol, key, value), at)
-
-
-def _failed_as_text(failed: Mapping[str, Any]) -> str:
-    place = f"{failed['symbol']} {failed['key']}"
-    return f"{failed['id']}  {failed['at']}  {place}  {failed['reason']}\n    {failed['value']}"
+            timestamp_us = min(timestamp_us, to_microseconds(value["timestamp"]))
+    return Candidate(Update(symbol, key, value), timestamp_us)

@@ -1,22 +1,22 @@
-"""A recorded day, sent again into a development system."""
+"""A recorded day, sent again to a development system."""
 
-import argparse
-import json
 import time
-from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import click
 
 from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE, PROFIT_REPORT
-from app.cli import amount_table as exact
-from app.cli.options import add_json, day, positive
-from app.cli.output import print_error, print_lines, progress
-from app.cli.replaying import data_of, moved
-from app.cli.safety import add_flag, refuse_other_machine, refuse_same_deployment
-from app.domain import DAY, FIELDS, ProfitReport, ReportKind, date_of, to_text
+from app.cli import amount_table
+from app.cli.options import command, json_option, pass_settings, positive
+from app.cli.options import day as day_type
+from app.cli.output import print_error, print_json_line, print_lines, progress
+from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_deployment
+from app.domain import DAY, FIELDS, MILLIONTHS, ProfitReport, ReportKind, date_of, to_text
 from app.errors import StopProgram, WrongUse
 from app.messaging import connect, reaching
-from app.operations.audit import Sums, Tally, same_amounts
+from app.operations.audit import Tally, same_amounts
 from app.publisher import NotPublished, RedisPublisher
 from app.settings import Settings, masked
 from app.shutdown import ShutdownRequested, ShutdownSignals
@@ -25,73 +25,89 @@ from app.urls import checked
 _SECOND = 1_000_000
 _HOUR = 3_600 * _SECOND
 
-_EPILOG = """examples:
+
+@command("""
+examples:
   python -m app replay --day 2025-05-15 --dry-run
   python -m app replay --day 2025-05-15 --speed 60 --to redis://127.0.0.1:6380/0
 
-The reports keep their order, senders and amounts, and what is between them in time, divided by
---speed; each is given the time at which it is sent. The ledger is only read, and a bridge may run
-on it. What an adopted daily file had at the beginning of the day is no report, and is not sent."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take which day, where to, and how fast."""
-    parser.epilog = _EPILOG
-    parser.add_argument("--day", type=day, required=True, metavar="YYYY-MM-DD", help="the UTC day")
-    parser.add_argument("--to", metavar="REDIS_URL", help="the Redis of the development system")
-    parser.add_argument(
-        "--speed", type=positive, default=1.0, metavar="X", help="times as fast (%(default)g)"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be sent, and send nothing"
-    )
-    add_json(parser)
-    add_flag(parser)
-
-
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Send the reports of a day, and print what they add up to; 1 if it is not all of the day.
-
-    Raises:
-        WrongUse: the target is not given, or may be a real account.
-        StopProgram: there is no ledger, or nothing of that day in it.
-        RetryLater: Redis cannot be reached.
-    """
-    if not arguments.dry_run:
-        _check_target(settings, arguments)
-    reader = LedgerReader(settings.profit_base_path)
-    try:
+The reports keep their order, senders and amounts, and their distances in time, divided by --speed;
+each gets the time at which it is sent. The ledger is only read, and its bridge may be running. The
+opening balance that a daily file had is no report, and is not sent. --json prints JSON Lines: with
+--dry-run a line for each report, and last the sums.""")
+@click.option(
+    "--day", type=day_type, required=True, metavar="YYYY-MM-DD", help="The UTC day to replay."
+)
+@click.option("--to", "target", metavar="REDIS_URL", help="The Redis of the development system.")
+@click.option(
+    "--speed", type=positive, default=1, metavar="X", help="How many times as fast (default 1)."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
+@json_option
+@not_real_option
+@pass_settings
+def replay(
+    settings: Settings,
+    day: int,
+    target: str | None,
+    speed: float,
+    dry_run: bool,
+    as_json: bool,
+    not_real: bool,
+) -> int:
+    """Send the reports of a day, and print their sums; exit code 1 if the day is not complete."""
+    if not dry_run:
+        target = _checked_target(settings, target, not_real)
+    with closing(LedgerReader(settings.profit_base_path)) as reader:
         with reader.at_one_moment():
-            extent = _extent(reader, arguments.day)
-            kind = reader.kind_of(arguments.day) or settings.profit_report_kind
+            extent = _extent(reader, day)
+            kind = reader.kind_of(day) or settings.profit_report_kind
         start = time.time_ns() // 1000
-        _check_midnight(extent, start, arguments.speed)
-        reports = moved(reader.by_time(arguments.day, extent), start, arguments.speed)
-        if arguments.dry_run:
-            replayed, problem = _print_all(reports, kind, extent, arguments), ""
+        _refuse_midnight(extent, start, speed)
+        reports = moved(reader.by_time(day, extent), start, speed)
+        if dry_run or target is None:
+            replayed, problem = _print_reports(reports, kind, as_json), ""
         else:
-            replayed, problem = _send(settings, reports, kind, extent, arguments)
+            publisher = RedisPublisher(target, spool=settings.publisher_spool_path)
+            with closing(publisher):
+                replayed, problem = _send(publisher, reports, kind, extent.reports)
         recorded = Tally(kind)
-        for report in reader.paged(arguments.day, extent):
+        for report in reader.paged(day, extent):
             recorded.add(report)
-    finally:
-        reader.close()
-    return _print_end(arguments, recorded.sums(arguments.day), replayed, problem)
+    recorded_sums = recorded.sums(day)
+    sums = replayed.sums(replayed.days[0] if replayed.days else day)
+    equal = same_amounts(sums, recorded_sums)
+    date = str(date_of(day))
+    if as_json:
+        sent = 0 if dry_run else replayed.reports
+        rows = amount_table.as_json(sums)
+        result = {"day": date, "sent": sent, "sums": rows, "equal": equal, "problem": problem}
+        print_json_line(result)
+        return 0 if equal else 1
+    verb = "would be sent" if dry_run else "sent"
+    count = recorded_sums[AGGREGATE][0]
+    print_lines(f"{replayed.reports:,} of {count:,} reports of {date} {verb}", "")
+    print_lines(*amount_table.table(sums), "")
+    if equal:
+        print_lines(f"equal to the reports of {date}")
+    else:
+        print_error(f"not all of {date} was sent: {problem}")
+    return 0 if equal else 1
 
 
-def _check_target(settings: Settings, arguments: Namespace) -> None:
+def _checked_target(settings: Settings, target: str | None, not_real: bool) -> str:
     """Raise WrongUse if nothing may be sent to the target, RetryLater if nothing can be."""
-    target = arguments.to
     if target is None:
-        raise WrongUse("--to is missing: the Redis of a development system; or --dry-run")
+        raise WrongUse("--to is missing: give the Redis of a development system, or --dry-run")
     try:
         checked(target)
     except ValueError as error:
         raise WrongUse(f"--to {masked(target)}: {error}") from None
-    refuse_other_machine(target, "--to", arguments.not_real)
+    refuse_other_machine(target, "--to", not_real)
     with reaching(target, "--to"), connect(target) as client:
         client.ping()
     refuse_same_deployment(settings, target)
+    return target
 
 
 def _extent(reader: LedgerReader, day: int) -> Extent:
@@ -105,85 +121,74 @@ def _extent(reader: LedgerReader, day: int) -> Extent:
     return extent
 
 
-def _check_midnight(extent: Extent, start: int, speed: float) -> None:
+def _refuse_midnight(extent: Extent, start: int, speed: float) -> None:
     """Raise WrongUse if the replay would end on another day than it begins on."""
     span, left = extent.ends - extent.begins, DAY - start % DAY
     if span / speed >= left:
         raise WrongUse(
             f"at --speed {speed:g} it would take {span / speed / _HOUR:.1f} h and go past midnight "
-            f"(UTC), which makes two days of it: --speed {span // left + 1} or more"
+            f"(UTC), which splits it over two days: give --speed {span // left + 1} or more"
         )
 
 
+def moved(reports: Iterable[ProfitReport], start: int, speed: float) -> Iterator[ProfitReport]:
+    """Move the reports to new times, no two of which are equal.
+
+    A report's time is part of its identity, and the newest snapshot wins: so the order stays, and
+    reports that would share a time are placed a microsecond apart.
+
+    Args:
+        reports: The reports in the order of their times.
+        start: The time of the first, in microseconds since 1970 UTC.
+        speed: How many times as fast as they were recorded.
+    """
+    first = last = None
+    for report in reports:
+        first = report.timestamp_us if first is None else first
+        timestamp_us = start + int((report.timestamp_us - first) / speed)
+        last = timestamp_us if last is None else max(timestamp_us, last + 1)
+        yield report._replace(timestamp_us=last)
+
+
+def data_of(report: ProfitReport) -> dict[str, object]:
+    """Return what a bot publishes for this report, exact to the millionth."""
+    amounts = {name: getattr(report, name) / MILLIONTHS for name in FIELDS}
+    return {"symbol": report.symbol, **amounts, "timestamp": to_text(report.timestamp_us)}
+
+
 def _send(
-    settings: Settings,
-    reports: Iterable[ProfitReport],
-    kind: ReportKind,
-    extent: Extent,
-    arguments: Namespace,
+    publisher: RedisPublisher, reports: Iterable[ProfitReport], kind: ReportKind, count: int
 ) -> tuple[Tally, str]:
-    """Send each report when it is due; what was sent, and why it ended early, if it did."""
+    """Send each report when it is due; return what was sent, and why it ended early if it did."""
     sent = Tally(kind)
-    publisher = RedisPublisher(arguments.to, spool=settings.publisher_spool_path)
     try:
-        with ShutdownSignals() as signals, progress("replaying") as say:
+        with ShutdownSignals() as signals, progress("replaying") as show:
             for report in reports:
                 signals.sleep(report.timestamp_us / _SECOND - time.time())
                 publisher.publish(PROFIT_REPORT, data_of(report), report.sender or None)
                 sent.add(report)
-                say(f"{sent.reports:,} of {extent.reports:,} reports")
+                show(f"{sent.reports:,} of {count:,} reports")
     except ShutdownRequested:
         return sent, "stopped"
     except NotPublished as error:
         return sent, str(error)
-    finally:
-        publisher.close()
     return sent, ""
 
 
-def _print_all(
-    reports: Iterable[ProfitReport], kind: ReportKind, extent: Extent, arguments: Namespace
-) -> Tally:
+def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: bool) -> Tally:
     """Print each report as it would be sent."""
-    shown = Tally(kind)
-    if arguments.json:
-        print_lines('{"reports": [')
-    else:
-        print_lines(f"{'time':<15}  {'symbol':<9} {'sender':<12}{exact.heading(*FIELDS)}".rstrip())
+    tally = Tally(kind)
+    if not as_json:
+        amounts = amount_table.heading(*FIELDS)
+        print_lines(f"{'time':<15}  {'symbol':<9} {'sender':<12}{amounts}".rstrip())
     for report in reports:
-        shown.add(report)
-        if arguments.json:
-            comma = "," * (shown.reports < extent.reports)
-            print_lines(json.dumps(data_of(report) | {"sender": report.sender}) + comma)
+        tally.add(report)
+        if as_json:
+            print_json_line(data_of(report) | {"sender": report.sender})
         else:
-            amounts = exact.columns(*report[3:])
-            at = to_text(report.timestamp_us)[11:26]
-            print_lines(f"{at}  {report.symbol:<9} {report.sender:<12}{amounts}".rstrip())
-    print_lines("]," if arguments.json else "")
-    return shown
-
-
-def _print_end(arguments: Namespace, recorded: Sums, replayed: Tally, problem: str) -> int:
-    date = str(date_of(arguments.day))
-    day = replayed.days[0] if replayed.days else arguments.day
-    sums = replayed.sums(day)
-    equal = same_amounts(sums, recorded)
-    if arguments.json:
-        end = {
-            "day": date,
-            "sent": 0 if arguments.dry_run else replayed.reports,
-            "sums": exact.as_json(sums),
-            "equal": equal,
-            "problem": problem,
-        }
-        print_lines(json.dumps(end)[1:] if arguments.dry_run else json.dumps(end))
-        return 0 if equal else 1
-    done = "would be sent" if arguments.dry_run else "sent"
-    count = recorded[AGGREGATE][0]
-    print_lines(f"{replayed.reports:,} of {count:,} reports of {date} {done}", "")
-    print_lines(*exact.table(sums), "")
-    if equal:
-        print_lines(f"equal to the reports of {date}")
-    else:
-        print_error(f"not all of {date} was sent: {problem}")
-    return 0 if equal else 1
+            amounts = amount_table.columns(*report[3:])
+            time_text = to_text(report.timestamp_us)[11:26]
+            print_lines(f"{time_text}  {report.symbol:<9} {report.sender:<12}{amounts}".rstrip())
+    if not as_json:
+        print_lines("")
+    return tally

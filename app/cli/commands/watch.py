@@ -1,15 +1,14 @@
-"""The live table: what Firebase shows of every ticker, and whether that still moves."""
+"""The live table of what Firebase shows of every ticker."""
 
-import argparse
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import click
 from rich.console import Console
 
-from app.cli.options import add_json, positive
+from app.cli.options import command, json_option, pass_settings, positive
 from app.cli.output import print_error, print_json, print_json_line, print_lines
 from app.domain import FIELDS
 from app.errors import SEE_DOCTOR, StopProgram
@@ -29,59 +28,53 @@ from app.shutdown import ShutdownRequested, ShutdownSignals
 
 STALE_SECONDS = 300.0
 ONCE_WITHIN = 10.0
-"""Seconds that `--once` waits for Firebase."""
+"""How many seconds `--once` waits for Firebase."""
 
-_LOOK = 0.1
+_PERIOD = 0.1
 _PIPE_WIDTH = 120
 
-_EPILOG = """examples:
-  python -m app watch                       live; ? tells the keys
+
+@command("""
+examples:
+  python -m app watch                       live; ? lists the keys
   python -m app watch --sort total --filter BTC
-  python -m app watch --once                the table once, also for a pipe or a mail
+  python -m app watch --once                the table once, for a pipe or a mail
   python -m app watch --json                a line of JSON for each figure that changes
 
-It listens to Firebase and to nothing else, as the front end does: it shows what people see. Into a
-pipe, without --once, it prints a line for each figure that changes."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take what is to be shown, and how."""
-    parser.epilog = _EPILOG
-    add_json(parser)
-    parser.add_argument("--once", action="store_true", help="print the table once, and end")
-    parser.add_argument("--sort", choices=SORTS, default="name", help="by what (%(default)s)")
-    parser.add_argument(
-        "--filter", default="", metavar="TEXT", help="only tickers with TEXT in their name"
-    )
-    parser.add_argument(
-        "--stale",
-        type=positive,
-        default=STALE_SECONDS,
-        metavar="SECONDS",
-        help="call a ticker stale after so long without a report (%(default).0f)",
-    )
-
-
-def run(settings: Settings, arguments: Namespace) -> int:
-    """Show the tickers, once or until somebody has seen enough.
-
-    Raises:
-        WrongSetting: no database is set, or no usable credentials.
-        StopProgram: with `--once`, Firebase cannot be heard.
-    """
-    view = View(sort=arguments.sort, pattern=arguments.filter)
+It reads Firebase and nothing else, as the front end does: it shows what people see. Into a pipe,
+without --once, it prints a line for each figure that changes.""")
+@json_option
+@click.option("--once", is_flag=True, help="Print the table once, and exit.")
+@click.option("--sort", type=click.Choice(SORTS), default="name", show_default=True)
+@click.option(
+    "--filter", "pattern", default="", metavar="TEXT", help="Only tickers with TEXT in their name."
+)
+@click.option(
+    "--stale",
+    type=positive,
+    default=STALE_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="Mark a ticker as stale after this time without a report.",
+)
+@pass_settings
+def watch(
+    settings: Settings, as_json: bool, once: bool, sort: str, pattern: str, stale: float
+) -> int:
+    """Show every ticker live, as Firebase has it."""
+    view = View(sort=sort, pattern=pattern)
     place = f"{settings.database_url.partition('/?')[0].rstrip('/')}/{settings.firebase_root}"
     console = Console(highlight=False)
     watcher = Watcher(settings)
     try:
         with ShutdownSignals() as signals:
-            if arguments.once:
+            if once:
                 _wait_for_all(watcher, place, signals.check)
-                _print_once(watcher, view, arguments, console)
-            elif arguments.json or not console.is_terminal or console.is_dumb_terminal:
-                _print_changes(watcher, view, arguments, signals.check)
+                _print_once(watcher, view, stale, as_json, console)
+            elif as_json or not console.is_terminal or console.is_dumb_terminal:
+                _print_changes(watcher, view, stale, as_json, signals.check)
             else:
-                show_screen(watcher, view, arguments.stale, place, console, signals)
+                show_screen(watcher, view, stale, place, console, signals)
     except ShutdownRequested:
         pass
     finally:
@@ -89,38 +82,40 @@ def run(settings: Settings, arguments: Namespace) -> int:
     return 0
 
 
-def _wait_for_all(watcher: Watcher, place: str, look: Callable[[], None]) -> None:
+def _wait_for_all(watcher: Watcher, place: str, check: Callable[[], None]) -> None:
     give_up_at = time.monotonic() + ONCE_WITHIN
     while watcher.since is None:
-        look()
+        check()
         problem = watcher.status().problem
         if problem or time.monotonic() > give_up_at:
-            said = problem or "no answer"
-            raise StopProgram(f"cannot hear Firebase at {place}: {said}{SEE_DOCTOR}")
-        time.sleep(_LOOK / 10)
+            reason = problem or "no answer"
+            raise StopProgram(f"cannot reach Firebase at {place}: {reason}{SEE_DOCTOR}")
+        time.sleep(_PERIOD / 10)
 
 
-def _print_once(watcher: Watcher, view: View, arguments: Namespace, console: Console) -> None:
+def _print_once(
+    watcher: Watcher, view: View, stale: float, as_json: bool, console: Console
+) -> None:
     now = datetime.now(UTC)
     rows = select_rows(watcher.rows(), view.sort, view.pattern)
-    if arguments.json:
-        print_json([_as_json(row, now, arguments.stale) for row in rows])
+    if as_json:
+        print_json([_as_json(row, now, stale) for row in rows])
         return
     if not console.is_terminal:
-        console.width = _PIPE_WIDTH  # nobody knows how wide the reader is, and nothing may be cut
+        console.width = _PIPE_WIDTH  # the reader's width is unknown, and nothing may be cut
     if rows:
-        console.print(render_table(rows, now, ("reported",), arguments.stale, console.width))
+        console.print(render_table(rows, now, ("reported",), stale, console.width))
     else:
-        print_lines("no ticker is like that" if view.pattern else "no ticker has figures yet")
+        print_lines("no ticker matches --filter" if view.pattern else "no ticker has figures yet")
 
 
 def _print_changes(
-    watcher: Watcher, view: View, arguments: Namespace, look: Callable[[], None]
+    watcher: Watcher, view: View, stale: float, as_json: bool, check: Callable[[], None]
 ) -> None:
     printed: dict[str, Row] = {}
     was_live = True
     while True:
-        look()
+        check()
         status = watcher.status()
         if status.is_live != was_live and (status.is_live or status.problem):
             was_live = status.is_live
@@ -130,12 +125,12 @@ def _print_changes(
                 else f"no connection to Firebase: {status.problem}"
             )
         rows = select_rows(watcher.rows(), view.sort, view.pattern)
-        if arguments.json:
+        if as_json:
             for row in changed_rows(rows, printed):
-                print_json_line(_as_json(row, datetime.now(UTC), arguments.stale))
+                print_json_line(_as_json(row, datetime.now(UTC), stale))
         else:
             print_lines(*changed_lines(rows, printed))
-        time.sleep(_LOOK)
+        time.sleep(_PERIOD)
 
 
 def _as_json(row: Row, now: datetime, stale: float) -> dict[str, Any]:
