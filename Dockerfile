@@ -14,7 +14,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent \
 
 COPY requirements/runtime.txt requirements/constraints.txt requirements/
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-        -r requirements/runtime.txt
+        -r requirements/runtime.txt -c requirements/constraints.txt
 
 COPY celeryconfig.py ./
 COPY tasks tasks

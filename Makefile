@@ -13,7 +13,7 @@ BENCH_READY := $(VENV)/.ready-bench
 
 setup: $(READY)
 
-$(READY): requirements.txt requirements/runtime.txt requirements/constraints.txt
+$(READY): requirements.txt $(wildcard requirements/*.txt)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/it"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -41,7 +41,7 @@ test-protections: setup
 bench: setup $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-$(BENCH_READY): $(READY) requirements/bench.txt requirements/constraints.txt
+$(BENCH_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
 
@@ -53,6 +53,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy app tasks celeryconfig.py tests benchmarks
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

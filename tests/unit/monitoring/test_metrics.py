@@ -3,12 +3,10 @@
 import re
 import shutil
 import subprocess
-import tomllib
 from typing import get_args
 
 import pytest
 
-from app import __version__
 from app.errors import RejectCode
 from app.monitoring import METRICS, as_markdown
 from tests.system import ROOT
@@ -24,11 +22,6 @@ def test_the_documentation_has_every_metric_as_it_is_declared() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text() == as_markdown(), (
         "python -m app.monitoring.metrics"
     )
-
-
-def test_the_version_that_is_told_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["version"] == __version__
 
 
 def test_every_code_of_a_rejection_is_documented() -> None:
