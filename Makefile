@@ -45,9 +45,10 @@ $(BENCH_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
 
-# The JSON Schemas of docs/, after a form in app/domain/schemas.py has changed
+# What docs/ has from the code: after a change in app/domain/schemas.py or app/monitoring/metrics.py
 contracts: setup
 	$(BIN)/python -m app.domain.json_schemas docs/schemas
+	$(BIN)/python -c 'import app.monitoring; print(app.monitoring.as_markdown(), end="")' > docs/metrics.md
 
 lint: setup
 	$(BIN)/ruff check .

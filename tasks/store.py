@@ -161,7 +161,7 @@ def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False
             pause = error.pause
         raise task.retry(exc=error, countdown=pause) from None
     finally:
-        _freshness().note(firebase.samples)
+        _freshness().add(firebase.samples)
     if result.refused:
         raise GiveUp("; ".join(f"{_path(update)}: {error}" for update, error in result.refused))
     return _summary(result)

@@ -1,4 +1,4 @@
-"""What is seen of a running service from outside: metrics, health, logs."""
+"""How a running service looks from outside: metrics, health, freshness, logs."""
 
 from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
 from app.monitoring.health import Health

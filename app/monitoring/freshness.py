@@ -1,7 +1,7 @@
-"""How fresh what the front end shows is: from the bot's own time to when Firebase had it.
+"""Freshness: how old a performance is, by its bot's time, when Firebase has it.
 
-Workers are many short-lived processes, and nobody asks them for metrics. They add what they
-measured to a histogram in Redis, in one call for each task, and the bridge shows that.
+Workers are many short-lived processes that Prometheus cannot scrape. Each task adds its
+measurements to a histogram in Redis, in one call, and the bridge exports that.
 """
 
 import logging
@@ -20,15 +20,17 @@ from app.monitoring.metrics import FRESHNESS
 log = logging.getLogger(__name__)
 
 FRESHNESS_KEY = KEY_PREFIX + "freshness"
-"""Hash: how many by upper bound (`+Inf` for those above all), and `sum` in seconds."""
+"""Hash: counts by upper bound (`+Inf` for the rest), and `sum` in seconds."""
 
 _NEWEST_KEY = FRESHNESS_KEY + ":newest"
 _SUM = "sum"
 _BOUNDS = (*map(str, FRESHNESS.buckets), "+Inf")
 
-# A value that is stored again, by reconciliation for instance, says nothing about freshness: only
-# the first time counts. ARGV: keep s, then per value: symbol, its time in us, bound, age in s
-_NOTE = """
+# A value counts only the first time: storing it again, to reconcile for instance, says nothing
+# about freshness.
+# KEYS: histogram, newest time by symbol
+# ARGV: seconds to keep the second, then for each value: symbol, time in us, bound, age in s
+_RECORD = """
 local counts, sum = {}, 0
 for i = 2, #ARGV, 4 do
   if tonumber(ARGV[i + 1]) > tonumber(redis.call('HGET', KEYS[2], ARGV[i]) or '0') then
@@ -47,32 +49,31 @@ end
 """
 
 
-class Sample(NamedTuple):
-    """A performance that was stored: its symbol, its time in microseconds, its age in seconds."""
+class FreshnessSample(NamedTuple):
+    """A performance that was stored, and its age in seconds."""
 
     symbol: str
-    at: int
+    timestamp_us: int
     age: float
 
 
 class MeasuredFirebase:
-    """Firebase, and how old the performances were that it took."""
+    """A Firebase client that measures the age of each performance that is stored."""
 
     def __init__(self, firebase: FirebaseWriter) -> None:
         self._firebase = firebase
-        self.samples: list[Sample] = []
+        self.samples: list[FreshnessSample] = []
 
     def store_many(self, updates: Sequence[Update]) -> None:
-        """Store several values in one request. Raises what the other one does."""
+        """Store several values in one request; raise what the client raises."""
         self._firebase.store_many(updates)
         now = time.time_ns() // 1000
         for symbol, key, value in updates:
-            if key == PERFORMANCE:
-                at = time_in(value)
-                if at is None:
-                    continue
-                # The bot's clock may be ahead of ours; a sum of ages must not go down.
-                self.samples.append(Sample(symbol, at, max(0, now - at) / 1_000_000))
+            timestamp_us = time_in(value) if key == PERFORMANCE else None
+            if timestamp_us is not None:
+                # A bot's clock may be ahead of ours, and a sum of ages must not go down.
+                age = max(0, now - timestamp_us) / 1_000_000
+                self.samples.append(FreshnessSample(symbol, timestamp_us, age))
 
 
 class FreshnessRecord:
@@ -80,24 +81,25 @@ class FreshnessRecord:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._note = connect(url).register_script(_NOTE)
+        self._record = connect(url).register_script(_RECORD)
 
-    def note(self, samples: Sequence[Sample]) -> None:
-        """Add what one task stored. What Redis does not take is not told: it was stored."""
+    def add(self, samples: Sequence[FreshnessSample]) -> None:
+        """Add the samples of one task. Without Redis, log that: the values are stored anyway."""
         if not samples:
             return
         arguments: list[str | int] = [SLOT_TTL_SECONDS]
-        for symbol, at, age in samples:
-            arguments += [symbol, at, _BOUNDS[bisect_left(FRESHNESS.buckets, age)], f"{age:.6f}"]
+        for symbol, timestamp_us, age in samples:
+            bound = _BOUNDS[bisect_left(FRESHNESS.buckets, age)]
+            arguments += [symbol, timestamp_us, bound, f"{age:.6f}"]
         try:
             with reaching(self._url):
-                self._note(keys=[FRESHNESS_KEY, _NEWEST_KEY], args=arguments)
+                self._record(keys=[FRESHNESS_KEY, _NEWEST_KEY], args=arguments)
         except RetryLater as error:
-            log.warning("freshness_not_noted values=%d reason=%s", len(samples), error)
+            log.warning("freshness_not_recorded values=%d reason=%s", len(samples), error)
 
 
 def cumulative(record: Mapping[bytes, bytes]) -> tuple[list[tuple[str, float]], float]:
-    """The hash as Prometheus has a histogram: how many up to each bound, and the sum."""
+    """Convert the hash to a Prometheus histogram: the count up to each bound, and the sum."""
     counts, total = [], 0
     for bound in _BOUNDS:
         total += int(record.get(bound.encode(), 0))

@@ -1,4 +1,4 @@
-"""Whether a service is alive and can do its work: told by its main loop, asked by others."""
+"""The health of a service: its main loop reports a heartbeat, the status server asks."""
 
 import tempfile
 import time
@@ -17,19 +17,19 @@ from app.monitoring.metrics import (
     Metric,
 )
 
-LONGEST_TURN = 15.0
-"""Seconds; a main loop that took no turn for longer hangs. Whatever it does has a time limit."""
+HEARTBEAT_TIMEOUT = 15.0
+"""Seconds. A main loop that is silent for longer hangs: all that it waits for has a time limit."""
 
-_ROOM_NEEDED = 64 * 1024
+_SPACE_NEEDED = 64 * 1024
 
 
 class Health:
-    """The state of one service. Nothing here waits for its main loop, or holds it up.
+    """The health of one service. Asking for it never waits for the main loop, or delays it.
 
     Args:
-        subscription: where it listens.
-        dispatcher: where it hands over.
-        folder: of its ledger, where it has one.
+        subscription: The service's subscription.
+        dispatcher: The service's dispatcher.
+        folder: The folder of its ledger; None without a ledger.
     """
 
     def __init__(
@@ -42,22 +42,22 @@ class Health:
         self._waits_for = ""
 
     def heartbeat(self, waits_for: str = "") -> None:
-        """The main loop goes on; if only to try the same again, with what it `waits_for`."""
+        """Note that the main loop is alive, and what it waits for if it can only try again."""
         self._last_heartbeat = time.monotonic()
         self._waits_for = waits_for
 
     def hangs(self) -> list[str]:
-        """Why the service should be ended and started again; empty: it is alive."""
+        """Return why the service should be restarted; empty while it is alive."""
         silent = time.monotonic() - self._last_heartbeat
-        if silent > LONGEST_TURN:
-            return [f"main loop: no turn for {silent:.0f} s"]
+        if silent > HEARTBEAT_TIMEOUT:
+            return [f"main loop: no heartbeat for {silent:.0f} s"]
         return []
 
     def troubles(self) -> list[str]:
-        """Why the service cannot do its work, or not all of it; empty: it can."""
+        """Return what keeps the service from its work, or from a part of it; empty if nothing."""
         found = self.hangs()
         if found:
-            # A disk that holds up the main loop would hold up who looks at it, too.
+            # A disk that blocks the main loop would block this thread too.
             return found
         if not self._subscription.is_subscribed:
             found.append("redis: not subscribed")
@@ -66,11 +66,11 @@ class Health:
         elif self._folder is not None:
             found += _not_writable(self._folder)
         if self._dispatcher.stalled:
-            found.append(f"hand-over: {self._dispatcher.stalled}")
+            found.append(f"dispatcher: {self._dispatcher.stalled}")
         return found
 
     def figures(self) -> dict[Metric, float]:
-        """The metrics that say how things are now."""
+        """Return the metrics of the present state."""
         found = {
             READY: float(not self.troubles()),
             SUBSCRIBED: float(self._subscription.is_subscribed),
@@ -84,11 +84,11 @@ class Health:
 
 
 def _not_writable(folder: Path) -> list[str]:
-    """Why no ledger can be written in the folder: idle, the main loop would not notice."""
+    """Try to write in the folder: an idle main loop would not notice that the disk is full."""
     try:
-        # Without a name, so that nothing is left of it.
+        # The file has no name, so nothing of it is left behind.
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM_NEEDED))
+            file.write(bytes(_SPACE_NEEDED))
     except OSError as error:
         return [f"ledger: {folder} cannot be written: {error.strerror}"]
     return []

@@ -1,25 +1,28 @@
-"""A health check: `python -m app.monitoring.healthcheck URL` fails unless the URL answers well."""
+"""A health check for containers: `python app/monitoring/healthcheck.py URL` asks one URL.
+
+Run as a file, and not with `-m`, it loads nothing of the project: it runs every few seconds.
+"""
 
 import sys
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
-WITHIN = 5.0
+TIMEOUT = 5.0
 """Seconds."""
 
-_MOST_SHOWN = 1000
+_MAX_SHOWN = 1000
 
 
 def main(url: str) -> int:
-    """Ask, and print the answer for whoever looks at the health check's log; the exit code."""
+    """Ask the URL, print a bad response for the health check's log, and return the exit code."""
     try:
-        # Not through a proxy: it is this machine that is asked.
-        with build_opener(ProxyHandler({})).open(url, timeout=WITHIN) as answer:
-            answer.read(_MOST_SHOWN)
+        # Without a proxy: the URL is on this machine.
+        with build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT) as response:
+            response.read(_MAX_SHOWN)
             return 0
     except HTTPError as error:
-        said = error.read(_MOST_SHOWN).decode(errors="replace").strip()
-        print(f"{error.code}: {said}")  # noqa: T201 - for people
+        text = error.read(_MAX_SHOWN).decode(errors="replace").strip()
+        print(f"{error.code}: {text}")  # noqa: T201 - for people
     except OSError as error:
         print(f"no answer from {url}: {error}")  # noqa: T201
     return 1

@@ -1,22 +1,16 @@
-"""What others see of a running service, over HTTP: `/metrics`, `/healthz`, `/readyz`."""
+"""The status of a running service over HTTP: `/metrics`, `/healthz`, `/readyz`."""
 
 import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any, NamedTuple
+from typing import Any
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from app.channels import FAILED_STORES as FAILED_STORES_KEY
@@ -38,30 +32,20 @@ from app.settings import OFF, Settings
 log = logging.getLogger(__name__)
 
 CLIENT_TIMEOUT = 3.0
-"""Seconds that one who asks may take to ask, and to read the answer."""
+"""Seconds that a client may take to send its request, and to read the response."""
 
-MOST_CLIENTS = 64
-"""How many are served at once; the others are heartbeat away."""
-
-_TEXT = "text/plain; charset=utf-8"
-
-
-class Answer(NamedTuple):
-    """What is sent to who asked."""
-
-    status: HTTPStatus
-    body: bytes
-    content_type: str = _TEXT
+MAX_CLIENTS = 64
+"""Clients that are served at once; further connections are closed."""
 
 
 class StatusServer:
-    """Serves what there is to see of one service, from threads of its own.
+    """Serves the status of one service from threads of its own.
 
     Args:
-        settings: of this process.
-        health: of the service.
-        metrics: that it counts.
-        journal_position: up to where it has counted the journal, where it reads one.
+        settings: This process's settings.
+        health: The health of the service.
+        metrics: The metrics that the service counts.
+        journal_position: Returns how far the journal has been counted; None without a journal.
     """
 
     def __init__(
@@ -74,45 +58,24 @@ class StatusServer:
         self._address = settings.metrics_address
         self._health = health
         self._registry = metrics.registry
-        self._registry.register(_State(health))
-        self._registry.register(_InRedis(settings.redis_url, journal_position))
+        self._registry.register(_HealthCollector(health))
+        self._registry.register(_RedisCollector(settings.redis_url, journal_position))
 
     def start(self) -> None:
-        """Begin to serve, until the process ends; without, if the address cannot be had."""
+        """Serve until the process ends. Where the address is not free, log that and go on."""
         if self._address == OFF:
             return
         try:
-            server = _Server(self._address, self._answer)
+            server = _Server(self._address, self._health, self._registry)
         except OSError as error:
             log.warning("status_not_served address=%s reason=%s", self._address, error.strerror)
             return
         threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
         log.info("status_served address=%s", server.address)
 
-    def _answer(self, path: str, accept: str) -> Answer:
-        if path == "/healthz":
-            return _verdict(self._health.hangs())
-        if path == "/readyz":
-            return _verdict(self._health.troubles())
-        if path == "/metrics":
-            return _metrics(self._registry, accept)
-        return Answer(HTTPStatus.NOT_FOUND, b"/metrics, /healthz and /readyz are here\n")
 
-
-def _verdict(troubles: list[str]) -> Answer:
-    if troubles:
-        body = "".join(f"{trouble}\n" for trouble in troubles)
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, body.encode())
-    return Answer(HTTPStatus.OK, b"ok\n")
-
-
-def _metrics(registry: CollectorRegistry, accept: str) -> Answer:
-    encode, content_type = choose_encoder(accept)
-    return Answer(HTTPStatus.OK, encode(registry), content_type)
-
-
-class _State(Collector):
-    """What the parts of this process say of themselves."""
+class _HealthCollector(Collector):
+    """The state of this process."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -122,8 +85,8 @@ class _State(Collector):
             yield _family(metric, value)
 
 
-class _InRedis(Collector):
-    """What is in Redis; nothing while Redis cannot say, for then it is unknown."""
+class _RedisCollector(Collector):
+    """The figures that are in Redis. Without Redis they are unknown, and left out."""
 
     def __init__(self, url: str, journal_position: Callable[[], str] | None) -> None:
         self._url = url
@@ -159,53 +122,66 @@ def _family(metric: Metric, value: float) -> Family:
 
 
 class _Server(ThreadingTCPServer):
+    # Not http.server's: that one asks DNS for the host's name before it listens.
     allow_reuse_address = True
     daemon_threads = True
-    # Else who comes while others do tries again a second later.
-    request_queue_size = MOST_CLIENTS
-    # Else the end of the service would wait for who reads slowly.
-    block_on_close = False
+    # A client that finds a shorter queue full tries again only after a second.
+    request_queue_size = MAX_CLIENTS
 
-    def __init__(self, address: str, answer: Callable[[str, str], Answer]) -> None:
+    def __init__(self, address: str, health: Health, registry: CollectorRegistry) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.answer = answer
-        self._served = threading.BoundedSemaphore(MOST_CLIENTS)
-        super().__init__((host, int(port)), _Handler)
+        self.health = health
+        self._free = threading.BoundedSemaphore(MAX_CLIENTS)
+        super().__init__((host, int(port)), _Handler.factory(registry))
 
     @property
     def address(self) -> str:
-        """Where it listens, also where the system chose the port."""
+        """The address that it listens on, with the port that the system chose for port 0."""
         host, port = self.server_address[:2]
         return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
 
     def verify_request(self, *_: Any) -> bool:
-        return self._served.acquire(blocking=False)
+        return self._free.acquire(blocking=False)
 
     def process_request_thread(self, *connection: Any) -> None:
         try:
             super().process_request_thread(*connection)
         finally:
-            self._served.release()
+            self._free.release()
 
     def handle_error(self, *_: Any) -> None:
         log.debug("status_request_failed", exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(MetricsHandler):
     server: _Server
     server_version, sys_version = "profit-bridge", ""
     timeout = CLIENT_TIMEOUT
 
-    def do_GET(self) -> None:
-        accept = self.headers.get("Accept") or ""
-        answer = self.server.answer(self.path.partition("?")[0], accept)
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        match self.path.partition("?")[0]:
+            case "/healthz":
+                self._answer_with(self.server.health.hangs())
+            case "/readyz":
+                self._answer_with(self.server.health.troubles())
+            case "/metrics" if self.command == "HEAD":
+                self._answer(HTTPStatus.OK)
+            case "/metrics":
+                super().do_GET()
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, "try /metrics, /healthz or /readyz")
 
-    def log_message(self, *_: Any) -> None:
-        """Who asks every few seconds is no news."""
+    do_HEAD = do_GET  # noqa: N815
+
+    def _answer_with(self, troubles: list[str]) -> None:
+        status = HTTPStatus.SERVICE_UNAVAILABLE if troubles else HTTPStatus.OK
+        self._answer(status, *(troubles or ["ok"]))
+
+    def _answer(self, status: HTTPStatus, *lines: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write("".join(f"{line}\n" for line in lines).encode())

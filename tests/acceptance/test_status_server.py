@@ -137,7 +137,7 @@ def test_a_redis_that_stands_still_or_is_gone_is_named_and_its_password_is_not(
     bridge.wait_until_ready_says(200, "ok")
 
     system.redis_server.signal(signal.SIGSTOP)
-    said = bridge.wait_until_ready_says(503, "hand-over: cannot use Redis")
+    said = bridge.wait_until_ready_says(503, "dispatcher: cannot use Redis")
     page = bridge.get("metrics").text
     assert "profit_bridge_ready 0.0\n" in page
     assert "profit_bridge_slots_open" not in page  # unknown is not 0
@@ -181,7 +181,7 @@ def test_a_main_loop_that_hangs_is_not_alive(system: System, tmp_path: Path) -> 
     wait_until(lambda: bridge.get("healthz").status_code == 200, "life")
     hang.touch()
     wait_until(lambda: bridge.get("healthz").status_code == 503, "a hang noticed")
-    assert "main loop: no turn for" in bridge.get("healthz").text
+    assert "main loop: no heartbeat for" in bridge.get("healthz").text
     assert bridge.get("readyz").status_code == 503
     hang.unlink()
     bridge.wait_until_ready_says(200, "ok")

@@ -31,7 +31,7 @@ def performance(seconds_ago: float, symbol: str = "SOFI") -> Update:
 def stored(url: str, *updates: Update) -> None:
     firebase = MeasuredFirebase(Takes())
     firebase.store_many(updates)
-    FreshnessRecord(url).note(firebase.samples)
+    FreshnessRecord(url).add(firebase.samples)
 
 
 def histogram(url: str) -> tuple[dict[str, float], float]:
@@ -79,4 +79,4 @@ def test_what_firebase_did_not_take_is_not_fresh(redis_url: str) -> None:
 def test_a_redis_that_is_away_does_not_fail_the_task() -> None:
     firebase = MeasuredFirebase(Takes())
     firebase.store_many([performance(1)])
-    FreshnessRecord("redis://127.0.0.1:1/0").note(firebase.samples)
+    FreshnessRecord("redis://127.0.0.1:1/0").add(firebase.samples)

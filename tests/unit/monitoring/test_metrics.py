@@ -19,9 +19,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def test_the_documentation_has_every_metric_as_it_is_declared() -> None:
-    assert (ROOT / "docs" / "metrics.md").read_text() == as_markdown(), (
-        "python -m app.monitoring.metrics"
-    )
+    assert (ROOT / "docs" / "metrics.md").read_text() == as_markdown(), "make contracts"
 
 
 def test_every_code_of_a_rejection_is_documented() -> None:
