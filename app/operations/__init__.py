@@ -1,1 +1,1 @@
-"""What people on duty use, without their screens."""
+"""What operators use: audit, doctor, watch and the round trip of a report."""

@@ -184,7 +184,7 @@ def faults_of(
         "ledger": (
             base | {"PROFIT_BASE_PATH": str(corrupt)},
             no_ledger | {"ledger": FAIL},
-            "it begins anew from the daily files",
+            "it starts over from the daily files",
         ),
         "folder": (
             base | {"PROFIT_BASE_PATH": "/dev/null/profits"},
@@ -221,7 +221,7 @@ def test_a_healthy_system_is_told_as_healthy_and_a_denial_as_what_it_is(running:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "\nall is well\n" in done.stdout
     assert "\x1b" not in done.stdout, "colours belong on a terminal"
-    assert running.firebase.get("profit-bridge") is None, "the probe is gone"
+    assert running.firebase.get("profit-bridge") is None, "the health check leaves nothing behind"
     assert [path for path, _ in running.firebase.writes() if "doctor" in path]
 
     running.firebase.faults({"status": 401, "path": "/profit-bridge"})
@@ -328,7 +328,7 @@ def test_a_check_that_hangs_or_breaks_leaves_the_others_alone() -> None:
         raise AssertionError
 
     checks = [
-        Check("hangs", hangs, "wake it", within=0.01),
+        Check("hangs", hangs, "wake it", timeout=0.01),
         Check("breaks", breaks, "repair it"),
         Check("needy", breaks, needs=("breaks",)),
         Check("well", lambda _: Finding(OK, "yes")),
@@ -336,7 +336,7 @@ def test_a_check_that_hangs_or_breaks_leaves_the_others_alone() -> None:
     assert dict(examine(checks, Deployment(load_settings({})))) == {
         "hangs": Finding(FAIL, "no answer within 0 s", "wake it"),
         "breaks": Finding(FAIL, "LookupError: two lines", "repair it"),
-        "needy": Finding(SKIPPED, "it needs: breaks"),
+        "needy": Finding(SKIPPED, "needs: breaks"),
         "well": Finding(OK, "yes"),
     }
 

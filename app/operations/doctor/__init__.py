@@ -1,10 +1,11 @@
-"""Looks at each part of a real deployment, and says what is wrong and how it is fixed.
+"""The doctor: checks each part of a deployment, and says what is wrong and how to fix it.
 
-A check is a function of a `Deployment` that returns a `Finding`; `checks.py` has them in order.
-Looking changes nothing, but for one value in Firebase that is written, read and deleted.
+A check is a function of a `Deployment` that returns a `Finding`; `checks.py` lists them in order.
+Checks change nothing, except for one value in Firebase that is written, read and deleted.
 """
 
 from app.operations.doctor.checks import checks_of
+from app.operations.doctor.delivery_checks import TASKS
 from app.operations.doctor.findings import (
     FAIL,
     OK,
@@ -16,7 +17,6 @@ from app.operations.doctor.findings import (
     examine,
 )
 from app.operations.doctor.redis_checks import clock
-from app.operations.doctor.worker_checks import TASKS
 
 __all__ = [
     "FAIL",

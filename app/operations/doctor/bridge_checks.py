@@ -1,6 +1,6 @@
-"""The bridge, and what waits for it."""
+"""The bridge, and the reports that wait for it."""
 
-import time
+from contextlib import closing
 from typing import Any
 
 from app.accounting import LedgerReader
@@ -9,75 +9,66 @@ from app.errors import StopProgram
 from app.messaging import Journal, JournalEntry
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 
-_WAITS = 5.0
-"""Seconds; a bridge reads the journal once a second, and in this time also after a bad one."""
+_LONG_WAIT = 5.0
+"""Seconds. A bridge reads the journal once a second; this is enough after a failed read, too."""
+
 _NEARLY_FULL = 0.9
-_LOOKED_AT = 1_000
+_MAX_READ = 1_000
 
 
 def bridge(deployment: Deployment) -> Finding:
-    """Whether exactly one program listens to the reports."""
+    """Check that exactly one program listens for reports."""
     ((_, listeners),) = deployment.redis.pubsub_numsub(PROFIT_REPORT)
     if not listeners:
-        return Finding(
-            FAIL,
-            f"nobody listens on {PROFIT_REPORT}",
-            "start it: python -m app bridge (its log says why it ended)",
-        )
+        fix = "start the bridge: python -m app bridge (its log says why it stopped)"
+        return Finding(FAIL, f"nobody listens on {PROFIT_REPORT}", fix)
     if listeners > 1:
-        return Finding(
-            WARN,
-            f"{listeners} listen on {PROFIT_REPORT}",
-            "see that only one of them is a bridge: each would count and publish for itself",
-        )
-    return Finding(OK, f"one listens on {PROFIT_REPORT}")
+        fix = "run only one bridge: a second one would count and publish every report again"
+        return Finding(WARN, f"{listeners} programs listen on {PROFIT_REPORT}", fix)
+    return Finding(OK, f"one program listens on {PROFIT_REPORT}")
 
 
 def journal(deployment: Deployment) -> Finding:
-    """Whether the journal is read before it is full."""
+    """Check that the journal is read before it is full."""
     client, limit = deployment.redis, deployment.settings.journal_length
     kind: Any = client.type(JOURNAL)
     if kind == b"none":
-        return Finding(OK, "empty: nobody has published with RedisPublisher yet")
+        return Finding(OK, "empty: nothing was published with RedisPublisher yet")
     if kind != b"stream":
-        return Finding(
-            FAIL,
-            f"the key {JOURNAL} is a {kind.decode()}",
-            "find who else uses this database, and rename or delete that key",
-        )
+        fix = "find out which other program uses this database, and rename or delete that key"
+        return Finding(FAIL, f"the key {JOURNAL} is a {kind.decode()}, not a stream", fix)
     length = client.xlen(JOURNAL)
-    found = f"{length} of about {limit} reports kept"
-    position = _position(deployment)
+    found = f"{length} of about {limit} reports"
+    position = _ledger_position(deployment)
     if position is None:
         return Finding(OK, f"{found}; there is no ledger here to compare with")
-    entries = Journal(client).read(position, _LOOKED_AT)
+    entries = Journal(client).read(position, _MAX_READ)
     if not entries:
         return Finding(OK, f"{found}, all of them in the ledger")
-    return _waiting(entries, is_full=length > _NEARLY_FULL * limit)
+    return _waiting(entries, deployment.now(), is_full=length > _NEARLY_FULL * limit)
 
 
-def _waiting(entries: list[JournalEntry], *, is_full: bool) -> Finding:
-    """What to say of entries that the ledger does not have."""
-    since = time.time() - int(entries[0].position.partition("-")[0]) / 1000
-    many = len(entries) == _LOOKED_AT
-    found = f"{'at least ' if many else ''}{len(entries)} are not in the ledger"
-    found += f", the oldest for {since:.0f} s"
-    if is_full and many:
-        fix = "start the bridge now, or raise JOURNAL_LENGTH at the bots: the oldest are dropped"
-        return Finding(FAIL, f"{found}, and it is full", fix)
-    if since > _WAITS:
-        return Finding(WARN, found, "start the bridge, or read in its log what it waits for")
+def _waiting(entries: list[JournalEntry], now: float, *, is_full: bool) -> Finding:
+    """Return the finding for entries that are not in the ledger."""
+    age = now - int(entries[0].position.partition("-")[0]) / 1000
+    are_many = len(entries) == _MAX_READ
+    at_least = "at least " if are_many else ""
+    found = f"{at_least}{len(entries)} are not in the ledger, the oldest for {age:.0f} s"
+    if is_full and are_many:
+        fix = "start the bridge now, or raise JOURNAL_LENGTH for the bots: the oldest are dropped"
+        return Finding(FAIL, f"{found}, and the journal is full", fix)
+    if age > _LONG_WAIT:
+        return Finding(WARN, found, "start the bridge, or read in its log what it is waiting for")
     return Finding(OK, found)
 
 
-def _position(deployment: Deployment) -> str | None:
-    """Up to where the ledger has the journal; None without a ledger."""
+def _ledger_position(deployment: Deployment) -> str | None:
+    """Return how far the ledger has read the journal; None without a ledger."""
     try:
-        reader = LedgerReader(deployment.settings.profit_base_path)
-        try:
-            with reader.at_one_moment():
-                return reader.journal_position()
-        finally:
-            reader.close()
+        with (
+            closing(LedgerReader(deployment.settings.profit_base_path)) as reader,
+            reader.at_one_moment(),
+        ):
+            return reader.journal_position()
     except StopProgram:
         return None

@@ -1,11 +1,10 @@
-"""All checks, in the order in which a person would look."""
+"""All checks, in the order in which an operator would look."""
 
 from app.operations.doctor import (
     bridge_checks,
-    firebase_check,
+    delivery_checks,
     ledger_checks,
     redis_checks,
-    worker_checks,
 )
 from app.operations.doctor.findings import Check
 from app.settings import Settings
@@ -14,8 +13,8 @@ _REDIS, _BROKER = ("redis",), ("broker",)
 
 
 def checks_of(settings: Settings) -> list[Check]:
-    """What there is to look at in a deployment with these settings."""
-    apart = settings.celery_broker_url != settings.redis_url
+    """Return the checks of a deployment with these settings."""
+    has_own_broker = settings.celery_broker_url != settings.redis_url
     return [
         Check("redis", redis_checks.reachable),
         Check("redis eviction", redis_checks.eviction, needs=_REDIS),
@@ -28,28 +27,26 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("rejected", ledger_checks.rejected, needs=("ledger",)),
         Check("bridge", bridge_checks.bridge, needs=_REDIS),
         Check("journal", bridge_checks.journal, needs=_REDIS),
-        Check("broker", redis_checks.broker_reachable, needs=() if apart else _REDIS),
-        *([Check("broker eviction", redis_checks.broker_eviction, needs=_BROKER)] if apart else []),
-        Check("queue", worker_checks.queue, needs=_BROKER),
-        Check(
-            "worker",
-            worker_checks.worker,
-            "start one: celery -A tasks worker",
-            needs=_BROKER,
-            within=10,
+        Check("broker", redis_checks.broker_reachable, needs=() if has_own_broker else _REDIS),
+        *(
+            [Check("broker eviction", redis_checks.broker_eviction, needs=_BROKER)]
+            if has_own_broker
+            else []
         ),
+        Check("queue", delivery_checks.queue, needs=_BROKER),
+        Check("worker", delivery_checks.worker, delivery_checks.START, needs=_BROKER, timeout=10),
         Check(
             "firebase",
-            firebase_check.firebase,
+            delivery_checks.firebase,
             "correct FIREBASE_DATABASE_URL, or let this machine reach it",
-            within=6,
+            timeout=6,
         ),
-        Check("failed stores", worker_checks.failed_stores, needs=_REDIS),
+        Check("failed stores", delivery_checks.failed_stores, needs=_REDIS),
         Check(
             "figures in Firebase",
             ledger_checks.figures,
-            "look yourself: python -m app audit",
+            "compare them yourself: python -m app audit",
             needs=("firebase", "ledger", "bridge", "worker"),
-            within=8,
+            timeout=8,
         ),
     ]

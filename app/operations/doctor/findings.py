@@ -1,4 +1,4 @@
-"""What a check finds, and how checks are carried out one after the other."""
+"""What a check finds, and how checks run one after the other."""
 
 import threading
 import time
@@ -17,25 +17,23 @@ from app.settings import Settings, masked
 
 OK, WARN, FAIL, SKIPPED = "ok", "warn", "FAIL", "skipped"
 
-_NOT_NEEDED = "look again later"
-
 
 class Finding(NamedTuple):
-    """What was found, and what to do about it; each one line."""
+    """What a check found, and what to do about it; one line each."""
 
     status: str
-    """OK, WARN: it works, but something should be seen to. FAIL: it does not. SKIPPED."""
+    """OK; WARN: it works, but needs attention; FAIL: it does not work; SKIPPED."""
     found: str
     fix: str = ""
 
 
 @dataclass
 class Deployment:
-    """What is looked at.
+    """The deployment to check.
 
     Args:
-        settings: say where it is.
-        now: the clock of this machine, in seconds since 1970.
+        settings: Its settings.
+        now: This machine's clock, in seconds since 1970.
     """
 
     settings: Settings
@@ -52,73 +50,73 @@ class Deployment:
         return connect(self.settings.celery_broker_url)
 
     def close(self) -> None:
-        """Give the connections back."""
         self.redis.close()
         self.broker.close()
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One check of a deployment.
 
     Args:
-        name: for people.
-        look: finds out. An error that it raises is a failure; of Redis, with its own fix.
-        fix: of an error.
-        needs: checks without which this one would only repeat their failure.
-        within: seconds it may take.
+        name: Its name on the screen.
+        run: Makes the check. An error that it raises is a failure.
+        fix: The fix of such an error; those of Redis have fixes of their own.
+        needs: The checks without which this one could only repeat their failure.
+        timeout: Seconds after which it has failed.
     """
 
     name: str
-    look: Callable[[Deployment], Finding]
-    fix: str = _NOT_NEEDED
+    run: Callable[[Deployment], Finding]
+    fix: str = "run doctor again"
     needs: tuple[str, ...] = ()
-    within: float = 5.0
+    timeout: float = 5.0
 
 
 def examine(checks: Iterable[Check], deployment: Deployment) -> Iterator[tuple[str, Finding]]:
-    """Carry out the checks in order, each with its name."""
-    done: dict[str, Finding] = {}
+    """Run the checks in order; yield the name and the finding of each."""
+    findings: dict[str, Finding] = {}
     for check in checks:
-        missing = [name for name in check.needs if done[name].status in {FAIL, SKIPPED}]
+        missing = [name for name in check.needs if findings[name].status in {FAIL, SKIPPED}]
         if missing:
-            done[check.name] = Finding(SKIPPED, f"it needs: {', '.join(missing)}")
+            findings[check.name] = Finding(SKIPPED, f"needs: {', '.join(missing)}")
         else:
-            done[check.name] = _within_its_time(check, deployment)
-        yield check.name, done[check.name]
+            findings[check.name] = _run_with_timeout(check, deployment)
+        yield check.name, findings[check.name]
 
 
-def _within_its_time(check: Check, deployment: Deployment) -> Finding:
-    """What the check finds; a failure if it does not come back."""
-    box: SimpleQueue[Finding] = SimpleQueue()
-    # As a daemon: one that hangs must not keep the program from ending.
-    threading.Thread(target=lambda: box.put(_looked(check, deployment)), daemon=True).start()
+def _run_with_timeout(check: Check, deployment: Deployment) -> Finding:
+    result: SimpleQueue[Finding] = SimpleQueue()
+    # A daemon, so that a check that hangs does not keep the program from ending.
+    threading.Thread(target=lambda: result.put(_run(check, deployment)), daemon=True).start()
     try:
-        return box.get(timeout=check.within)
+        return result.get(timeout=check.timeout)
     except Empty:
-        return Finding(FAIL, f"no answer within {check.within:.0f} s", check.fix)
+        return Finding(FAIL, f"no answer within {check.timeout:.0f} s", check.fix)
 
 
-def _looked(check: Check, deployment: Deployment) -> Finding:
+def _run(check: Check, deployment: Deployment) -> Finding:
     try:
-        return check.look(deployment)
-    except NoPermissionError as error:
-        return _not_told(error)
+        return check.run(deployment)
     except RedisError as error:
-        return Finding(FAIL, one_line(error), fix_for(error))
+        return _redis_failure(error)
     except ProfitBridgeError as error:
         if isinstance(error.__context__, NoPermissionError):
-            return _not_told(error.__context__)
+            return _redis_failure(error.__context__)
         return Finding(FAIL, one_line(error).removesuffix(SEE_DOCTOR), check.fix)
     except Exception as error:
-        # Whatever it is, the other checks are to be made.
+        # Whatever is wrong with this check, the others must run.
         return Finding(FAIL, f"{type(error).__name__}: {one_line(error)}", check.fix)
 
 
-def _not_told(error: NoPermissionError) -> Finding:
-    return Finding(WARN, f"Redis does not tell this user: {error}", "look as another user")
+def _redis_failure(error: RedisError) -> Finding:
+    if isinstance(error, NoPermissionError):
+        return Finding(
+            WARN, f"this Redis user may not check it: {error}", "run doctor as another Redis user"
+        )
+    return Finding(FAIL, one_line(error), fix_for(error))
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, without secrets."""
+    """Return the text of an error, without passwords."""
     return masked(" ".join(str(error).split()))

@@ -1,4 +1,4 @@
-"""Redis: can it be reached, will it keep what it is given, and is its clock ours."""
+"""Redis: whether it can be reached, loses nothing, and agrees with this machine on the time."""
 
 import time
 from typing import Any
@@ -10,18 +10,19 @@ from app.messaging import fix_for
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 from app.settings import masked
 
-_NEARLY_FULL, _FILLING = 0.95, 0.75
+_MEMORY_FULL, _MEMORY_LOW = 0.95, 0.75
 _MEGABYTE = 1024 * 1024
-_CLOCK_WARNING = 1.0
+_CLOCK_TOLERANCE = 1.0
+_WRITE_STATUSES = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
 
 def reachable(deployment: Deployment) -> Finding:
-    """Whether Redis answers."""
+    """Check that Redis answers."""
     return _reachable(deployment.redis, deployment.settings.redis_url, "REDIS_URL")
 
 
 def broker_reachable(deployment: Deployment) -> Finding:
-    """Whether the Redis of the tasks answers."""
+    """Check that the Redis of the tasks answers."""
     settings = deployment.settings
     if settings.celery_broker_url == settings.redis_url:
         return Finding(OK, "the same Redis")
@@ -29,65 +30,58 @@ def broker_reachable(deployment: Deployment) -> Finding:
 
 
 def eviction(deployment: Deployment) -> Finding:
-    """Whether Redis keeps what it has when its memory is full."""
+    """Check that Redis evicts nothing when its memory is full."""
     return _eviction(deployment.redis)
 
 
 def broker_eviction(deployment: Deployment) -> Finding:
-    """The same of the Redis of the tasks."""
+    """Check that the Redis of the tasks evicts nothing when its memory is full."""
     return _eviction(deployment.broker)
 
 
 def memory(deployment: Deployment) -> Finding:
-    """How near Redis is to refusing what it is given."""
+    """Check that Redis has memory left."""
     info: Any = deployment.redis.info("memory")
     used, limit = info["used_memory"], info["maxmemory"]
     if not limit:
         return Finding(OK, f"{used / _MEGABYTE:.0f} MB, without a limit")
     found = f"{used / _MEGABYTE:.0f} of {limit / _MEGABYTE:.0f} MB"
-    if used > _FILLING * limit:
-        status = FAIL if used > _NEARLY_FULL * limit else WARN
-        return Finding(status, found, "raise its maxmemory: a Redis that is full refuses reports")
+    if used > _MEMORY_LOW * limit:
+        status = FAIL if used > _MEMORY_FULL * limit else WARN
+        return Finding(status, found, "raise its maxmemory: a full Redis refuses reports")
     return Finding(OK, found)
 
 
 def persistence(deployment: Deployment) -> Finding:
-    """Whether what Redis has survives its end."""
+    """Check that the data of Redis survives a restart."""
     info: Any = deployment.redis.info("persistence")
-    failed = [
-        name
-        for name in (
-            "aof_last_write_status",
-            "aof_last_bgrewrite_status",
-            "rdb_last_bgsave_status",
-        )
-        if info.get(name, "ok") != "ok"
-    ]
+    failed = [name for name in _WRITE_STATUSES if info.get(name, "ok") != "ok"]
     if failed:
-        fix = "see to the disk of Redis (its log says why): it may refuse what it is given"
+        fix = "check the disk of Redis (its log names the error): Redis may refuse writes"
         return Finding(FAIL, f"{', '.join(failed)}: error", fix)
     if not info["aof_enabled"]:
-        # A warning: it costs reports only if Redis ends while no bridge listens.
-        fix = "set appendonly yes: a restart of Redis would lose reports that were not counted yet"
+        # Only a warning: reports are lost only if Redis stops while no bridge is listening.
+        fix = "set appendonly yes: otherwise a restart of Redis loses reports not yet counted"
         return Finding(WARN, "appendonly is off", fix)
     return Finding(OK, "appendonly, last write ok")
 
 
 def clock(deployment: Deployment) -> Finding:
-    """Whether this machine and the one of Redis agree on the time."""
+    """Check that this machine and Redis agree on the time."""
     began = time.monotonic()
     before = deployment.now()
     seconds, micros = deployment.redis.time()
     halfway = before + (time.monotonic() - began) / 2
     ahead = halfway - (seconds + micros / 1e6)
-    found = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} that of Redis"
-    fix = "have both machines set their clocks by NTP: "
+    found = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the clock of Redis"
+    fix = "synchronise both machines by NTP: "
     if abs(ahead) > AHEAD_LIMIT.total_seconds():
-        # The bots' clocks are as much as ahead of the bridge's.
-        return Finding(FAIL, found, f"{fix}reports {AHEAD_LIMIT} ahead of the bridge are refused")
-    if abs(ahead) > _CLOCK_WARNING:
-        return Finding(WARN, found, f"{fix}around midnight a report counts for its own UTC day")
-    return Finding(OK, f"within {_CLOCK_WARNING:.0f} s of that of Redis")
+        # The clocks of the bots are likely to be as far ahead of the bridge's.
+        fix += f"reports more than {AHEAD_LIMIT} ahead of the bridge are rejected"
+        return Finding(FAIL, found, fix)
+    if abs(ahead) > _CLOCK_TOLERANCE:
+        return Finding(WARN, found, f"{fix}around midnight, reports may count for the wrong day")
+    return Finding(OK, f"within {_CLOCK_TOLERANCE:.0f} s of the clock of Redis")
 
 
 def _reachable(client: redis.Redis, url: str, variable: str) -> Finding:
@@ -96,20 +90,17 @@ def _reachable(client: redis.Redis, url: str, variable: str) -> Finding:
         client.ping()
     except redis.RedisError as error:
         return Finding(FAIL, f"{masked(url)}: {error}", fix_for(error, variable))
-    took = time.monotonic() - began
+    milliseconds = 1000 * (time.monotonic() - began)
     info: Any = client.info("server")
-    server = f"{info.get('server_name', 'redis')} {_version(info)}"
-    return Finding(OK, f"{server} at {masked(url)}, in {1000 * took:.0f} ms")
-
-
-def _version(info: Any) -> str:
-    return str(info.get("valkey_version") or info["redis_version"])
+    server = info.get("server_name", "redis")
+    version = info.get("valkey_version") or info["redis_version"]
+    return Finding(OK, f"{server} {version} at {masked(url)}, in {milliseconds:.0f} ms")
 
 
 def _eviction(client: redis.Redis) -> Finding:
     info: Any = client.info("memory")
     policy = info["maxmemory_policy"]
     if policy != "noeviction":
-        fix = "set maxmemory-policy noeviction: any other drops tasks and reports without a word"
+        fix = "set maxmemory-policy noeviction: any other silently drops tasks and reports"
         return Finding(FAIL, f"maxmemory-policy is {policy}", fix)
     return Finding(OK, policy)
