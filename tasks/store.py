@@ -53,7 +53,7 @@ def store_performance(
             decides, and of one time the later call.
 
     Returns:
-        What was done, for people.
+        A sentence for people: what was done.
 
     Raises:
         RetryLater: Firebase or Redis cannot be used. A worker retries; a direct call raises.
@@ -77,30 +77,17 @@ def store_ticker_data(
         revision: Decides which value is the newer: the higher one. Without it the `timestamp` in
             the value decides, and without that the time of the call.
 
-    Returns:
-        What was done, for people.
-
-    Raises:
-        RetryLater: Firebase or Redis cannot be used. A worker retries; a direct call raises.
-        GiveUp: Symbol or value are invalid, or Firebase refuses the value for good.
+    Result and errors are those of `store_performance`.
     """
     return _store_value(self, symbol, key, value, revision)
 
 
 @app.task(bind=True, max_retries=None, throws=(GiveUp,), name="tasks.store_in_bulk")
 def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
-    """Store the newest values of many slots in one request.
+    """Store the newest values of many slots, given as symbol and key, in one request.
 
-    Args:
-        self: The task.
-        slots: Symbol and key of values that were announced.
-
-    Returns:
-        What was done, for people.
-
-    Raises:
-        RetryLater: Firebase or Redis cannot be used. A worker retries; a direct call raises.
-        GiveUp: Firebase refuses some values for good; the others are stored.
+    The values are those that were announced. If Firebase refuses some for good, the task fails with
+    GiveUp, and the others are stored.
     """
     candidates = [Candidate(Update(symbol, key, None), ANY_REVISION) for symbol, key in slots]
     return _store(self, candidates)

@@ -96,7 +96,7 @@ class Dispatcher:
         *,
         is_behind: bool = False,
     ) -> None:
-        """Put in new values. Each replaces an older one of its slot, in the same place.
+        """Put in new values, as into a ConflatingQueue.
 
         Args:
             values: JSON text by slot; most are replaced before anybody parses them.

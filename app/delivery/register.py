@@ -49,7 +49,8 @@ as doubles. Far above this, different ones compare as equal, and a new value wou
 REVISION_KEY = KEY_PREFIX + "revision"
 _SLOT_PREFIX = KEY_PREFIX + "newest:"
 
-_SCRIPTS = Path(__file__).with_name("lua")
+SCRIPTS = ("announce", "overdue", "propose", "confirm", "extend", "release")
+_FOLDER = Path(__file__).with_name("lua")
 
 
 class ProposalStatus(Enum):
@@ -105,12 +106,7 @@ class LatestValueRegister:
     def __init__(self, url: str, client: Any = None) -> None:
         self._url = url
         self._client = client or connect(url)
-        self._announce = self._client.register_script(script("announce"))
-        self._overdue = self._client.register_script(script("overdue"))
-        self._propose = self._client.register_script(script("propose"))
-        self._confirm = self._client.register_script(script("confirm"))
-        self._extend = self._client.register_script(script("extend"))
-        self._release = self._client.register_script(script("release"))
+        self._scripts = {name: self._client.register_script(script(name)) for name in SCRIPTS}
 
     @staticmethod
     def new_holder(task: str) -> str:
@@ -128,10 +124,8 @@ class LatestValueRegister:
         arguments: list[str | bytes | int] = [SLOT_TTL_SECONDS, _ms(GRACE_SECONDS)]
         for update in updates:
             arguments += [_text(update), _fingerprint(update)]
-        with reaching(self._url):
-            keys = [OPEN_SLOTS, REVISION_KEY, *map(_slot, updates)]
-            revisions = [int(revision) for revision in self._announce(keys=keys, args=arguments)]
-        candidates = zip(updates, revisions, strict=True)
+        revisions = self._run("announce", [REVISION_KEY, *map(_slot, updates)], arguments)
+        candidates = zip(updates, map(int, revisions), strict=True)
         return [Candidate(update, revision) for update, revision in candidates if revision]
 
     def overdue(self, limit: int) -> list[Candidate]:
@@ -139,8 +133,7 @@ class LatestValueRegister:
 
         Each is returned once in GRACE_SECONDS.
         """
-        with reaching(self._url):
-            slots = self._overdue(keys=[OPEN_SLOTS], args=[limit, _ms(GRACE_SECONDS)])
+        slots = self._run("overdue", [], [limit, _ms(GRACE_SECONDS)])
         return [
             Candidate(_update_in(slot.decode(), json.loads(value)), int(revision))
             for slot, revision, value in slots
@@ -166,7 +159,7 @@ class LatestValueRegister:
                 arguments += [ANY_REVISION, "", ""]
             else:
                 arguments += [revision, _text(update), _fingerprint(update)]
-        return self._outcomes(self._propose, [update for update, _ in candidates], arguments)
+        return self._outcomes("propose", [update for update, _ in candidates], arguments)
 
     def confirm(
         self, written: Sequence[Write], holder: str, refused: Sequence[Write] = ()
@@ -185,7 +178,7 @@ class LatestValueRegister:
         for write in refused:
             arguments += [write.revision, write.fingerprint, "refused"]
         updates = [write.update for write in (*written, *refused)]
-        outcomes = self._outcomes(self._confirm, updates, arguments)
+        outcomes = self._outcomes("confirm", updates, arguments)
         return [outcome.write for outcome in outcomes if outcome.write is not None]
 
     def extend(
@@ -200,14 +193,13 @@ class LatestValueRegister:
             outcome_unknown: Whether a write got no answer. The slots are then written once more
                 when it can land no more, whatever is stored in them meanwhile.
         """
-        arguments: list[str | int] = [holder, _ms(seconds), _longest_write(outcome_unknown)]
-        with reaching(self._url):
-            self._extend(keys=_keys(writes), args=arguments)
+        slots = [_slot(write.update) for write in writes]
+        self._run("extend", slots, [holder, _ms(seconds), _longest_write(outcome_unknown)])
 
     def release(self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool) -> None:
         """Give up slots, which are overdue from now on; `outcome_unknown` as for `extend`."""
-        with reaching(self._url):
-            self._release(keys=_keys(writes), args=[holder, _longest_write(outcome_unknown)])
+        slots = [_slot(write.update) for write in writes]
+        self._run("release", slots, [holder, _longest_write(outcome_unknown)])
 
     def is_newest(self, write: Write) -> bool:
         """Whether its slot has no newer value by now."""
@@ -223,31 +215,30 @@ class LatestValueRegister:
         return int(revision)
 
     def _outcomes(
-        self, run: Any, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
+        self, name: str, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
     ) -> list[ProposalOutcome]:
         if not updates:
             return []
-        with reaching(self._url):
-            replies = run(keys=[OPEN_SLOTS, *map(_slot, updates)], args=arguments)
+        replies = self._run(name, [*map(_slot, updates)], arguments)
         return [_outcome(update, *reply) for update, reply in zip(updates, replies, strict=True)]
+
+    def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        with reaching(self._url):
+            return self._scripts[name](keys=[OPEN_SLOTS, *keys], args=arguments)
 
 
 def script(name: str) -> str:
     """Return the text of a script: `lua/common.lua`, then its own file. So it is one EVALSHA."""
-    return "".join((_SCRIPTS / f"{part}.lua").read_text() for part in ("common", name))
+    return "".join((_FOLDER / f"{part}.lua").read_text() for part in ("common", name))
 
 
 def _outcome(update: Update, reply: bytes, *rest: bytes) -> ProposalOutcome:
     status = ProposalStatus(reply)
     if status == ProposalStatus.WRITE:
         revision, value, fingerprint = rest
-        newest = update._replace(value=json.loads(value))
+        newest = Update(update.symbol, update.key, json.loads(value))
         return ProposalOutcome(status, Write(newest, int(revision), fingerprint.decode()))
     return ProposalOutcome(status, held_seconds=int(rest[0]) / 1000 if rest else 0.0)
-
-
-def _keys(writes: Sequence[Write]) -> list[str]:
-    return [OPEN_SLOTS, *(_slot(write.update) for write in writes)]
 
 
 def _slot(update: Update) -> str:

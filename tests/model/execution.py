@@ -22,7 +22,7 @@ from app.delivery import (
 )
 from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
-from tests.model.lua_redis import SCRIPTS
+from tests.model.lua_redis import SCRIPT_TEXTS
 
 _NOWHERE = "redis://nowhere.invalid"
 
@@ -105,7 +105,7 @@ class _Client:
 
     def __init__(self, ask: Callable[[NextStep], Any]) -> None:
         self._ask = ask
-        self._names = {text: name for name, text in SCRIPTS.items()}
+        self._names = {text: name for name, text in SCRIPT_TEXTS.items()}
 
     def register_script(self, text: str) -> Callable[..., Any]:
         return functools.partial(self._call, self._names[text])

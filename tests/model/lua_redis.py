@@ -15,7 +15,7 @@ from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-
 
 from app.channels import OPEN_SLOTS
 from app.delivery import LEASE_SECONDS
-from app.delivery.register import REVISION_KEY, script
+from app.delivery.register import REVISION_KEY, SCRIPTS, script
 
 RedisData = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All keys of Redis, sorted, so that equal data compare equal. Every key has fields: a slot its
@@ -34,10 +34,7 @@ _TIMES = ("until", "doubt")
 INITIAL_DATA: RedisData = ((REVISION_KEY, (("", "8000000000000000"),)),)
 """A last revision ahead of every clock, so that revisions here and in a real Redis are the same."""
 
-SCRIPTS: Mapping[str, str] = {
-    name: script(name)
-    for name in ("announce", "overdue", "propose", "confirm", "extend", "release")
-}
+SCRIPT_TEXTS = {name: script(name) for name in SCRIPTS}
 
 
 class Scripts(Protocol):
@@ -55,7 +52,7 @@ class Scripts(Protocol):
 class LocalLua:
     """Lua 5.1 in this process, with Redis's commands on a dict."""
 
-    def __init__(self, scripts: Mapping[str, str] = SCRIPTS) -> None:
+    def __init__(self, scripts: Mapping[str, str] = SCRIPT_TEXTS) -> None:
         self._lua = lua51.LuaRuntime(encoding=None, register_eval=False)
         self._data: dict[str, dict[str, str]] = {}
         self._lua.globals()[b"redis"] = self._lua.table_from({b"call": self._call})
@@ -155,7 +152,7 @@ class RedisLua:
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url, decode_responses=True)
         scripts = redis.Redis.from_url(url)
-        self._scripts = {name: scripts.register_script(text) for name, text in SCRIPTS.items()}
+        self._scripts = {name: scripts.register_script(text) for name, text in SCRIPT_TEXTS.items()}
 
     def start(self) -> None:
         """Begin with INITIAL_DATA."""

@@ -18,7 +18,7 @@ import pytest
 
 from tests.model import scenarios, story
 from tests.model.execution import Executions
-from tests.model.lua_redis import INITIAL_DATA, SCRIPTS, LocalLua, RedisLua
+from tests.model.lua_redis import INITIAL_DATA, SCRIPT_TEXTS, LocalLua, RedisLua
 from tests.model.scenarios import SENT
 from tests.model.schedules import Explored, at_random, explore
 from tests.model.world import Kind, Scenario, World
@@ -85,8 +85,8 @@ def test_a_write_that_lands_after_its_lease_and_its_task_needs_reconciliation() 
 
 def without(script: str, text: str, instead: str) -> dict[str, str]:
     """Return the scripts with one part removed, from all of them that have it."""
-    assert text in SCRIPTS[script]
-    return {name: whole.replace(text, instead) for name, whole in SCRIPTS.items()}
+    assert text in SCRIPT_TEXTS[script]
+    return {name: whole.replace(text, instead) for name, whole in SCRIPT_TEXTS.items()}
 
 
 LEASE_CHECK = "if is_held_by_another(slot) then"
