@@ -1,6 +1,6 @@
 """How long a task waits before it is retried."""
 
-from tasks.store import FIRST_PAUSE, LONGEST_PAUSE, pause_before
+from tasks.store import LONGEST_PAUSE, pause_before
 
 
 def test_pauses_grow_up_to_the_longest() -> None:
@@ -8,7 +8,6 @@ def test_pauses_grow_up_to_the_longest() -> None:
         pauses = [pause_before(retry) for _ in range(100)]
         assert longest / 2 <= min(pauses)
         assert max(pauses) <= longest
-    assert FIRST_PAUSE / 2 <= pause_before(0)
     assert pause_before(100_000) <= LONGEST_PAUSE
 
 
