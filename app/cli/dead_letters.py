@@ -1,17 +1,16 @@
 """What could not be counted or stored and waits for an operator: list, show, resend, clear."""
 
+import functools
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 
 from app.cli.options import json_option
 from app.cli.output import print_json, print_lines
 from app.errors import RejectMessage, StopProgram, WrongUse
-
-Function = TypeVar("Function", bound=Callable[..., int])
 
 
 class DeadLetters(ABC):
@@ -49,21 +48,12 @@ class Request(NamedTuple):
 
     action: str
     ids: tuple[Any, ...]
-    all: bool
+    all_entries: bool
     as_json: bool
 
-    def check(self) -> None:
-        """Raise WrongUse unless the IDs fit the action."""
-        if self.action in {"resend", "clear"} and bool(self.ids) == self.all:
-            raise WrongUse(f"{self.action}: give either IDs or --all")
-        if self.action == "show" and (len(self.ids) != 1 or self.all):
-            raise WrongUse("show: give the ID of one entry")
-        if self.action == "list" and (self.ids or self.all):
-            raise WrongUse("list takes no IDs: use show ID to print one entry")
 
-
-def takes_request(id_type: type) -> Callable[[Function], Function]:
-    """Add the parameters of a `Request` to a command, whose IDs are of this type."""
+def takes_request(id_type: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command a `request`, with IDs of this type; refuse one that makes no sense."""
     parameters = (
         click.argument(
             "action",
@@ -76,12 +66,25 @@ def takes_request(id_type: type) -> Callable[[Function], Function]:
         json_option,
     )
 
-    def add(function: Function) -> Function:
-        for parameter in reversed(parameters):
-            function = parameter(function)
-        return function
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(function)
+        def call(
+            *args: Any, action: str, ids: Any, all_entries: bool, as_json: bool, **options: Any
+        ) -> int:
+            if action in {"resend", "clear"} and bool(ids) == all_entries:
+                raise WrongUse(f"{action}: give either IDs or --all")
+            if action == "show" and (len(ids) != 1 or all_entries):
+                raise WrongUse("show: give the ID of one entry")
+            if action == "list" and (ids or all_entries):
+                raise WrongUse("list takes no IDs: use show ID to print one entry")
+            request = Request(action, ids, all_entries, as_json)
+            return function(*args, request=request, **options)
 
-    return add
+        for parameter in reversed(parameters):
+            call = parameter(call)
+        return call
+
+    return decorate
 
 
 def carry_out(request: Request, letters: DeadLetters) -> int:
@@ -114,7 +117,7 @@ def carry_out(request: Request, letters: DeadLetters) -> int:
 def _carry_out_each(request: Request, letters: DeadLetters) -> int:
     results = []
     try:
-        for entry_id in dict.fromkeys(letters.entries if request.all else request.ids):
+        for entry_id in dict.fromkeys(letters.entries if request.all_entries else request.ids):
             result = _carry_out_one(request.action, letters, entry_id)
             results.append({"id": entry_id, **result._asdict()})
             if not request.as_json:

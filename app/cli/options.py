@@ -25,28 +25,36 @@ class _Command(click.Command):
         formatter.write(f"\n{examples.replace('python -m app', program)}\n\n{_EXIT_CODES}\n")
 
 
-def command(examples: str) -> Callable[[Callable[..., int]], click.Command]:
+def command(
+    examples: str, *, with_settings: bool = True
+) -> Callable[[Callable[..., int]], click.Command]:
     """Make a command of a function that returns an exit code; its docstring is the help.
 
     Args:
         examples: The end of the help: examples, and what else there is to know.
+        with_settings: Whether the function gets the settings of this process as its first
+            argument, after logging is configured by them.
     """
-    return click.command(cls=_Command, epilog=examples)
+
+    def make(function: Callable[..., int]) -> click.Command:
+        defaults = {"show_default": True}
+        callback = _with_settings(function) if with_settings else function
+        return click.command(cls=_Command, epilog=examples, context_settings=defaults)(callback)
+
+    return make
 
 
-def pass_settings(function: Callable[..., int]) -> Callable[..., int]:
-    """Call `function` with the settings of this process, and with logging configured by them."""
-
+def _with_settings(function: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(function)
-    def with_settings(*args: Any, **options: Any) -> int:
-        # A fifth of a second of imports, which --help and a wrong setting do without.
+    def call(**options: Any) -> int:
         settings = process_settings()
+        # A fifth of a second of imports, which --help and a wrong setting do without.
         from app.monitoring import configure  # noqa: PLC0415
 
         configure(settings)
-        return function(settings, *args, **options)
+        return function(settings, **options)
 
-    return with_settings
+    return call
 
 
 def day(text: str) -> int:

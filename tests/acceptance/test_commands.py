@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -10,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import app
-from app.__main__ import main
 from app.accounting import FILE_NAME, Ledger
-from app.cli.program import COMMANDS, Entry
 from app.dev.processes import free_port
 from app.domain import ProfitReport, day_of, to_text
 from tests.system import PATIENCE, ROOT, System, run, run_here, wait_until
@@ -135,61 +131,11 @@ def test_a_command_that_finds_no_ledger_says_where_one_is(
     assert_one_line(done.stderr, f"there is no ledger {tmp_path}", "correct PROFIT_BASE_PATH")
 
 
-@pytest.mark.parametrize(
-    ("words", "fix"),
-    [
-        (("explain", "SOFI", "--day", "2025-13-01"), "must be a day, YYYY-MM-DD, not 2025-13-01"),
-        (("explain", "SOFI", "--last", "few"), "must be a whole number above 0, not few"),
-        (("simulate", "--rate", "fast"), "must be above 0, not fast"),
-    ],
-)
-def test_an_option_that_cannot_be_read_says_what_it_takes(words: tuple[str, ...], fix: str) -> None:
-    done = run_here({}, *words)
-    assert done.returncode == 2
-    assert_one_line(done.stderr, words[-2], fix)
-
-
 def test_the_configuration_is_shown_without_its_secrets() -> None:
     done = run("-m", "app", "show-config", REDIS_URL="redis://:hush@localhost:6379/0")
     assert done.returncode == 0
     assert "REDIS_URL=redis://:***@localhost:6379/0" in done.stdout
     assert "hush" not in done.stdout
-
-
-def test_help_is_a_table_of_contents() -> None:
-    done = run("-m", "app", "--help")
-    assert done.returncode == 0
-    for command in COMMANDS:
-        assert f"\n{command.group}:\n" in done.stdout
-        assert re.search(f"^  {command.name} +{re.escape(command.summary)}$", done.stdout, re.M)
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_the_help_of_a_command_has_examples_and_exit_codes(
-    command: Entry, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([command.name, "--help"]) == 0
-    said = capsys.readouterr().out
-    assert f"\n  python -m app {command.name}" in said or f" python -m app {command.name}\n" in said
-    assert "exit codes: 0 " in said
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["audti"], "No such command 'audti'. Did you mean 'audit'?"),
-        (["audit", "--fxi"], "No such option '--fxi'. Did you mean '--fix'?"),
-        (["rejected", "show", "--rwa", "7"], "'--raw'?"),
-        (["show-config", "all"], "unexpected extra argument (all)"),
-        (["audit", "--day", "yesterday"], "'--day': must be a day, YYYY-MM-DD, not yesterday"),
-        (["--jsno", "audit"], "No such option '--jsno'"),
-    ],
-)
-def test_what_is_not_understood_is_one_line_that_names_the_nearest(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(words) == 2
-    assert_one_line(capsys.readouterr().err, said, "--help")
 
 
 def test_no_command_at_all_is_wrong_use_and_shows_them() -> None:
@@ -204,11 +150,6 @@ def test_rules_that_cannot_be_used_are_one_line_and_start_nothing() -> None:
     assert refused.stderr.startswith("profit bridge: --rules: /nowhere/rules.json cannot be read")
     assert refused.stderr.count("\n") == 1
     assert refused.stdout == ""
-
-
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"{app.__version__}\n"
 
 
 @pytest.mark.parametrize(("words", "expected"), [("fail", "failed-stores"), ("audit --", "--fix")])

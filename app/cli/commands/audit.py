@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.options import command, day_option, json_option, pass_settings
+from app.cli.options import command, day_option, json_option
 from app.cli.output import print_json, print_lines, progress
 from app.domain import date_of, day_of
 from app.operations.audit import LEDGER, Auditor, Difference, Findings
@@ -32,11 +32,9 @@ the bridge, if one is running), and stores again what is wrong in Firebase.""")
     "--within",
     type=float,
     default=PATIENCE,
-    show_default=True,
     metavar="SECONDS",
     help="How long a difference may last before it is reported.",
 )
-@pass_settings
 def audit(settings: Settings, as_json: bool, day: int | None, fix: bool, within: float) -> int:
     """Compare ledger, daily file and Firebase for one day, and fix what differs if asked to."""
     today = day_of(time.time_ns() // 1000)

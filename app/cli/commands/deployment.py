@@ -10,10 +10,13 @@ from app.settings import Settings, described, process_settings
 _STYLES = {"ok": "green", "warn": "yellow", "FAIL": "bold red", "skipped": "dim"}
 
 
-@command("""
+@command(
+    """
 examples:
   python -m app show-config
-  python -m app show-config --json""")
+  python -m app show-config --json""",
+    with_settings=False,
+)
 @json_option
 def show_config(as_json: bool) -> int:
     """Print every setting, with secrets masked."""
@@ -25,14 +28,17 @@ def show_config(as_json: bool) -> int:
     return 0
 
 
-@command("""
+@command(
+    """
 examples:
   python -m app doctor
   python -m app doctor --json
 
 Run it on the machine of the bridge, and on that of a worker: checks that belong to the other are
 skipped. It is safe at any time: all it changes is one value of its own in Firebase, outside
-FIREBASE_ROOT, which it deletes again.""")
+FIREBASE_ROOT, which it deletes again.""",
+    with_settings=False,
+)
 @json_option
 def doctor(as_json: bool) -> int:
     """Check each part of a deployment; print what is wrong, and how to fix it."""

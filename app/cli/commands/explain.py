@@ -12,7 +12,7 @@ import msgspec
 from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE
 from app.cli import amount_table
-from app.cli.options import command, day_option, json_option, pass_settings, whole
+from app.cli.options import command, day_option, json_option, whole
 from app.cli.output import print_json_line, print_lines
 from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, stored_symbol, to_text
 from app.errors import RejectMessage, StopProgram, WrongUse
@@ -33,7 +33,6 @@ is explained, then a line for each report (or symbol of the account), then the f
 @json_option
 @day_option
 @click.option("--last", type=whole, metavar="N", help="Print only the last N reports.")
-@pass_settings
 def explain(
     settings: Settings, symbol: str, as_json: bool, day: int | None, last: int | None
 ) -> int:

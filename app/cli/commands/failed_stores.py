@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
-from app.cli.options import command, pass_settings
+from app.cli.options import command
 from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import (
     PERFORMANCE,
@@ -28,13 +28,8 @@ examples:
 A value that is stored again never replaces a newer one. A value that Firebase refuses again
 returns to the list under a new ID.""")
 @takes_request(str)
-@pass_settings
-def failed_stores(
-    settings: Settings, action: str, ids: tuple[str, ...], all_entries: bool, as_json: bool
-) -> int:
+def failed_stores(settings: Settings, request: Request) -> int:
     """List, show, store again or clear the values that Firebase refused for good."""
-    request = Request(action, ids, all_entries, as_json)
-    request.check()
     return carry_out(request, _FailedLetters(settings))
 
 

@@ -10,7 +10,7 @@ import redis
 from app.accounting import Rejected, delete_rejected, read_rejected
 from app.channels import updates_channel
 from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
-from app.cli.options import command, pass_settings
+from app.cli.options import command
 from app.cli.output import print_bytes
 from app.domain import read_update
 from app.errors import WrongUse
@@ -34,26 +34,15 @@ that is rejected again returns to the list under a new ID.""")
     metavar="FILE",
     help="With resend: send the content of FILE instead (-: standard input).",
 )
-@pass_settings
-def rejected(
-    settings: Settings,
-    action: str,
-    ids: tuple[int, ...],
-    all_entries: bool,
-    as_json: bool,
-    raw: bool,
-    message: BinaryIO | None,
-) -> int:
+def rejected(settings: Settings, request: Request, raw: bool, message: BinaryIO | None) -> int:
     """List, show, send again or clear the messages that were not counted."""
-    request = Request(action, ids, all_entries, as_json)
-    request.check()
-    if raw and action != "show":
+    if raw and request.action != "show":
         raise WrongUse("--raw is for show: give the ID of one message")
-    if message and (action != "resend" or len(ids) != 1):
+    if message and (request.action != "resend" or len(request.ids) != 1):
         raise WrongUse("--message is for resend: give the ID of the one message it replaces")
     letters = _RejectedMessages(settings, message.read() if message else None)
-    if raw and ids[0] in letters.entries:
-        print_bytes(letters.entries[ids[0]].message)
+    if raw and request.ids[0] in letters.entries:
+        print_bytes(letters.entries[request.ids[0]].message)
         return 0
     return carry_out(request, letters)
 

@@ -9,7 +9,7 @@ import click
 from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE, PROFIT_REPORT
 from app.cli import amount_table
-from app.cli.options import command, json_option, pass_settings, positive
+from app.cli.options import command, json_option, positive
 from app.cli.options import day as day_type
 from app.cli.output import print_error, print_json_line, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_deployment
@@ -45,7 +45,6 @@ opening balance that a daily file had is no report, and is not sent. --json prin
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @json_option
 @not_real_option
-@pass_settings
 def replay(
     settings: Settings,
     day: int,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from app.channels import PROFIT_REPORT
-from app.cli.options import command, json_option, pass_settings, positive
+from app.cli.options import command, json_option, positive
 from app.cli.output import print_error, print_json, print_lines, progress
 from app.domain import FIELDS, MILLIONTHS, ProfitReport, read_report, reported_symbol, to_millionths
 from app.errors import RejectMessage, RetryLater, WrongUse
@@ -37,7 +37,7 @@ so far. A report that a bridge would reject is not sent.""")
 @click.option("--realized", metavar="AMOUNT", help="Sold above the plan's price.")
 @click.option("--converted", metavar="AMOUNT", help="Unrealized profit that a sale realized.")
 @click.option("--total", metavar="AMOUNT", help="The sum, if it is not that of the other three.")
-@click.option("--sender", default=SENDER, show_default=True, metavar="NAME")
+@click.option("--sender", default=SENDER, metavar="NAME")
 @click.option("--timestamp", metavar="ISO", help="When the fill was; now unless given.")
 @click.option(
     "--wait",
@@ -49,7 +49,6 @@ so far. A report that a bridge would reject is not sent.""")
     f"({WAIT_SECONDS:.0f} seconds unless given).",
 )
 @json_option
-@pass_settings
 def report(
     settings: Settings,
     symbol: str,

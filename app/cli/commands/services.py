@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import command, json_option, pass_settings
+from app.cli.options import command, json_option
 from app.settings import Settings
 
 
@@ -16,7 +16,6 @@ examples:
 It needs Redis and write access to the folder PROFIT_BASE_PATH. python -m app show-config prints
 all settings. SIGTERM or Ctrl-C stops it after it has counted what it received. Only one bridge can
 run on a folder: a second one refuses to start.""")
-@pass_settings
 def bridge(settings: Settings) -> int:
     """Count the bots' reports, keep the daily file, publish the figures, and have them stored."""
     return _serve("bridge", settings)
@@ -29,7 +28,6 @@ example:
 For a deployment where another program calculates the profits: run this in place of the bridge. It
 subscribes to TICKER_PERFORMANCE and TICKER_UPDATES of each ticker, and gives the latest values to
 the workers. SIGTERM or Ctrl-C stops it.""")
-@pass_settings
 def subscriber(settings: Settings) -> int:
     """Store in Firebase what another program publishes."""
     return _serve("subscriber", settings)
@@ -40,14 +38,17 @@ def _serve(name: str, settings: Settings) -> int:
     return code
 
 
-@command("""
+@command(
+    """
 examples:
   python -m app dev
   python -m app dev --json    one line with every address, for a program
   python -m app dev --rules database.rules.json    the access rules of production
 
 It touches no real deployment, whatever the environment or .env contain. Ctrl-C stops everything
-and removes its data.""")
+and removes its data.""",
+    with_settings=False,
+)
 @json_option
 @click.option(
     "--rules",

@@ -7,7 +7,7 @@ import time
 import click
 
 from app.cli import amount_table
-from app.cli.options import command, json_option, pass_settings, positive, whole
+from app.cli.options import command, json_option, positive, whole
 from app.cli.output import print_json, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_real_database
 from app.dev.bots import FIRST_PRICES, RATE, make_bots, trade
@@ -50,22 +50,15 @@ what the system had before.""")
     "--rate",
     type=positive,
     default=RATE,
-    show_default=True,
     metavar="R",
     help="Average fills per second of all bots together.",
 )
 @click.option(
-    "--seconds",
-    type=positive,
-    default=SECONDS,
-    show_default=True,
-    metavar="S",
-    help="How long the trading day takes.",
+    "--seconds", type=positive, default=SECONDS, metavar="S", help="How long the trading day takes."
 )
 @click.option("--seed", type=int, help="Repeat the fills of an earlier run with this seed.")
 @json_option
 @not_real_option
-@pass_settings
 def simulate(
     settings: Settings,
     symbols: tuple[str, ...],

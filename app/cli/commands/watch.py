@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.options import command, json_option, pass_settings, positive
+from app.cli.options import command, json_option, positive
 from app.cli.output import print_error, print_json, print_json_line, print_lines
 from app.domain import FIELDS
 from app.errors import SEE_DOCTOR, StopProgram
@@ -45,7 +45,7 @@ It reads Firebase and nothing else, as the front end does: it shows what people 
 without --once, it prints a line for each figure that changes.""")
 @json_option
 @click.option("--once", is_flag=True, help="Print the table once, and exit.")
-@click.option("--sort", type=click.Choice(SORTS), default="name", show_default=True)
+@click.option("--sort", type=click.Choice(SORTS), default="name")
 @click.option(
     "--filter", "pattern", default="", metavar="TEXT", help="Only tickers with TEXT in their name."
 )
@@ -53,11 +53,9 @@ without --once, it prints a line for each figure that changes.""")
     "--stale",
     type=positive,
     default=STALE_SECONDS,
-    show_default=True,
     metavar="SECONDS",
     help="Mark a ticker as stale after this time without a report.",
 )
-@pass_settings
 def watch(
     settings: Settings, as_json: bool, once: bool, sort: str, pattern: str, stale: float
 ) -> int:
