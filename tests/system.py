@@ -37,7 +37,7 @@ def today() -> int:
 
 
 def report(symbol: str = "SOFI", total: Any = 1.0, **fields: Any) -> dict[str, Any]:
-    """The data of a report in the form of the contract; `unrealized` is all of it unless given."""
+    """Return the data of a report as the contract has it; all of it is unrealized unless given."""
     data = {
         "symbol": symbol,
         "total": total,
@@ -55,7 +55,7 @@ def envelope(data: Any, sender: str | None = "scale_t") -> str:
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the project's commands to its end, with no other setting than those given."""
+    """Run Python with these arguments to its end, with only the given settings."""
     return subprocess.run(
         [sys.executable, *command],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment,
@@ -68,9 +68,9 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_here(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    """Run one of our commands to its end in this process, where no second is lost to imports.
+    """Run a command to its end in this process, which saves a second of imports.
 
-    What a person sees of it, and what it does, are the same.
+    Its effects and its output are those of a process of its own.
     """
     out, errors = io.TextIOWrapper(io.BytesIO()), io.StringIO()
     process_settings.cache_clear()
@@ -85,12 +85,12 @@ def run_here(environment: Mapping[str, str], *words: str) -> subprocess.Complete
             code = int(ended.code or 0)
     process_settings.cache_clear()
     out.flush()
-    said = out.buffer.getvalue().decode()
-    return subprocess.CompletedProcess(words, code, said, errors.getvalue())
+    output = out.buffer.getvalue().decode()
+    return subprocess.CompletedProcess(words, code, output, errors.getvalue())
 
 
 class Firebase:
-    """The local database in a process of its own, and what it holds; asked as its owner."""
+    """The local database in a process of its own, accessed as its owner."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -128,36 +128,36 @@ class Firebase:
         self._http.patch(url, data=json.dumps(values), timeout=10).raise_for_status()
 
     def faults(self, *faults: Mapping[str, Any], close_streams: bool = False) -> None:
-        """Meet requests with these faults from now on; with none, heal."""
+        """Answer requests with these faults from now on; without any, answer normally again."""
         order = {"faults": list(faults), "clear": ["streams"] if close_streams else []}
         answer = self._http.post(f"http://{self.host}/.control", json=order, timeout=10)
         assert answer.ok, answer.text
 
     @contextmanager
     def stream(self, path: str) -> Iterator[Iterator[str]]:
-        """The lines of the event stream of a node."""
+        """Yield the lines of the event stream of a node."""
         headers = {"Accept": "text/event-stream"}
         url = f"http://{self.host}/{path}.json"
         with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
             yield answer.iter_lines(decode_unicode=True)
 
     def held(self) -> int:
-        """Requests that a fault keeps waiting."""
+        """The number of requests that a fault delays now."""
         state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
         return int(state["delayed"])
 
     def refusals(self) -> int:
-        """How many requests the rules have refused."""
+        """The number of requests that the rules refused."""
         state = self._http.get(f"http://{self.host}/.control", timeout=10).json()
         return int(state["statuses"].get("401", 0))
 
     def write_requests(self) -> int:
-        """How many requests to write have come since the start."""
+        """The number of write requests since the start."""
         counted = self._http.get(f"http://{self.host}/.control", timeout=10).json()["requests"]
         return sum(counted.get(method, 0) for method in ("PUT", "PATCH", "POST", "DELETE"))
 
     def writes(self) -> list[tuple[str, Any]]:
-        """Every value that was committed, in order, by path."""
+        """Return every committed value with its path, in order."""
         found = self._http.get(f"http://{self.host}/.control/writes", timeout=10).json()
         assert not found["forgotten"]
         return [(path.strip("/"), value) for path, value in found["writes"]]
@@ -170,7 +170,7 @@ class Firebase:
 
 
 class System:
-    """The processes of one test. Starts Redis and Firebase; bridge and workers when asked to."""
+    """The processes of one test: Redis and Firebase at once, bridge and workers when started."""
 
     def __init__(self, folder: Path, *firebase_options: str) -> None:
         self.folder = folder
@@ -188,18 +188,18 @@ class System:
             "REDIS_URL": self.redis_server.url,
             "FIREBASE_DATABASE_EMULATOR_HOST": self.firebase.host,
             "PROFIT_BASE_PATH": str(self.base),
-            # Many bridges run at once; a test that looks at one has it choose a port.
+            # Many bridges run at once; a test of the status server chooses a port itself.
             "METRICS_ADDRESS": "off",
         }
 
     def restart_redis(self) -> None:
-        """Start Redis again where it was, with what it had written."""
+        """Start Redis again on its port, with the data it wrote to disk."""
         self.processes.remove(self.redis_server)
         self.redis_server = start_redis(self.folder, self.redis_server.port)
         self.processes.insert(0, self.redis_server)
 
     def publisher_client(self) -> redis.Redis:
-        """A client that may publish whatever the others may do."""
+        """Return a client that may publish even where others may not."""
         self.redis.execute_command(
             "ACL", "SETUSER", "bot", "on", "nopass", "allcommands", "allchannels"
         )
@@ -208,7 +208,7 @@ class System:
 
     def close(self) -> None:
         self.redis.close()
-        # Nothing of it is looked at any more, and a worker takes seconds to end in peace.
+        # A clean shutdown of a worker would take seconds, and nobody uses it any more.
         end_all(reversed(self.processes), within=0)
 
     def start(self, name: str, *command: str, **environment: str) -> Process:
@@ -239,19 +239,19 @@ class System:
         return worker
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the project's commands to its end."""
+        """Run Python with these arguments to its end, in this system."""
         return run(*command, **self.environment | environment)
 
     def command(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one of our commands to its end, as `run_here` does."""
+        """Run a command to its end in this process, in this system."""
         return run_here(self.environment | environment, *words)
 
     def publish(self, message: str | bytes, channel: str = "PROFIT_REPORT") -> int:
-        """PUBLISH as redis-cli does; how many listened."""
+        """PUBLISH as redis-cli does; return the number of listeners."""
         return int(self.redis.publish(channel, message))
 
     def is_heard(self) -> bool:
-        """Publish a report of 1.0 for SOFI; whether the bridge was there to hear it."""
+        """Publish a report of 1.0 for SOFI; return whether anybody received it."""
         try:
             return self.publish(envelope(report("SOFI", 1))) >= 1
         except redis.RedisError:
@@ -271,7 +271,7 @@ class System:
         return found
 
     def total(self, symbol: str = "aggregate", day: int | None = None) -> float:
-        """The total of a symbol in the daily file; 0 until it is there."""
+        """Return the total of a symbol in the daily file; 0 if there is none."""
         found: float = self.daily_file(day).get(symbol, {}).get("total", 0)
         return found
 
@@ -280,7 +280,7 @@ class System:
 
     @contextmanager
     def listening(self, *patterns: str) -> Iterator["Listener"]:
-        """Hear everything on TICKER_PERFORMANCE_*, or on other channels, meanwhile."""
+        """Record what is published on TICKER_PERFORMANCE_*, or on other channels."""
         listener = Listener(self.redis_server.url, *patterns)
         try:
             yield listener
@@ -289,27 +289,27 @@ class System:
 
 
 class Listener:
-    """What came on TICKER_PERFORMANCE_*, or on other channels, in order."""
+    """Records what is published on TICKER_PERFORMANCE_*, or on other channels, in order."""
 
     def __init__(self, url: str, *patterns: str) -> None:
         self._client: redis.Redis = redis.Redis.from_url(url)
         self._pubsub = self._client.pubsub()
         self._pubsub.psubscribe(*patterns or ("TICKER_PERFORMANCE_*",))
         self._pubsub.get_message(timeout=5)
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
 
     def wait_for(self, count: int) -> list[tuple[str, dict[str, Any]]]:
-        """Everything heard, once it is `count` messages or more."""
+        """Wait for at least `count` messages; return all."""
 
         def enough() -> bool:
             while (message := self._pubsub.get_message(timeout=0.01)) is not None:
                 if message["type"] == "pmessage":
                     body = json.loads(message["data"])
-                    self.heard.append((message["channel"].decode(), body))
-            return len(self.heard) >= count
+                    self.received.append((message["channel"].decode(), body))
+            return len(self.received) >= count
 
         wait(enough, PATIENCE, f"{count} messages")
-        return self.heard
+        return self.received
 
     def close(self) -> None:
         self._pubsub.close()
@@ -321,12 +321,12 @@ def wait_until(holds: Callable[[], bool], what: str, within: float = PATIENCE) -
 
 
 def midnight(day: int) -> datetime:
-    """The beginning of a UTC day, counted from 1970-01-01."""
+    """Return the beginning of a UTC day, counted from 1970-01-01."""
     return datetime.fromtimestamp(day * DAY / 1_000_000, UTC)
 
 
 def fill(filler: Path) -> None:
-    """Take all the room there is."""
+    """Fill the disk."""
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 65_536)

@@ -57,7 +57,7 @@ def _with_settings(function: Callable[..., int]) -> Callable[..., int]:
     return call
 
 
-def day(text: str) -> int:
+def utc_day(text: str) -> int:
     """Days since 1970-01-01."""
     try:
         return (date.fromisoformat(text) - EPOCH.date()).days
@@ -86,5 +86,5 @@ def whole(text: str) -> int:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 day_option = click.option(
-    "--day", type=day, metavar="YYYY-MM-DD", help="The UTC day; today unless given."
+    "--day", type=utc_day, metavar="YYYY-MM-DD", help="The UTC day; today unless given."
 )

@@ -9,8 +9,7 @@ import click
 from app.accounting import Extent, LedgerReader
 from app.channels import AGGREGATE, PROFIT_REPORT
 from app.cli import amount_table
-from app.cli.options import command, json_option, positive
-from app.cli.options import day as day_type
+from app.cli.options import command, json_option, positive, utc_day
 from app.cli.output import print_error, print_json_line, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_deployment
 from app.domain import DAY, FIELDS, MILLIONTHS, ProfitReport, ReportKind, date_of, to_text
@@ -36,12 +35,10 @@ each gets the time at which it is sent. The ledger is only read, and its bridge 
 opening balance that a daily file had is no report, and is not sent. --json prints JSON Lines: with
 --dry-run a line for each report, and last the sums.""")
 @click.option(
-    "--day", type=day_type, required=True, metavar="YYYY-MM-DD", help="The UTC day to replay."
+    "--day", type=utc_day, required=True, metavar="YYYY-MM-DD", help="The UTC day to replay."
 )
 @click.option("--to", "target", metavar="REDIS_URL", help="The Redis of the development system.")
-@click.option(
-    "--speed", type=positive, default=1, metavar="X", help="How many times as fast (default 1)."
-)
+@click.option("--speed", type=positive, default=1, metavar="X", help="How many times as fast.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @json_option
 @not_real_option
