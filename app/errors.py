@@ -1,4 +1,4 @@
-"""Errors, named by what the caller does with them."""
+"""Errors, named after what the caller does with them."""
 
 from typing import Literal
 
@@ -16,15 +16,15 @@ RejectCode = Literal[
 """Why a message is rejected. These are label values of a metric: alerts and dashboards use them."""
 
 SEE_DOCTOR = ": see python -m app doctor"
-"""How a line ends whose fix depends on what else is wrong."""
+"""The end of a message whose fix depends on what else is wrong."""
 
 
 class ProfitBridgeError(Exception):
-    """Anything that this program raises on purpose. Its text is one line a person can act on."""
+    """Anything this program raises on purpose. Its text is one line that a person can act on."""
 
 
 class RejectMessage(ProfitBridgeError):
-    """The message cannot be counted: keep it with this reason, and go on with the next one.
+    """The message cannot be counted: keep it with the reason, and go on with the next one.
 
     Args:
         code: The kind of reason; metrics are labelled with it.
@@ -44,26 +44,26 @@ class RetryLater(ProfitBridgeError):
 
 
 class OutcomeUnknown(RetryLater):
-    """The call got no answer: it may have taken effect, or may do so yet."""
+    """The call got no answer: it may have taken effect, or still may."""
 
 
 class GiveUp(ProfitBridgeError):
-    """The same call will fail for ever: keep it where an operator finds it, do not try again."""
+    """The same call will always fail: keep it where an operator finds it, do not try again."""
 
 
 class Misconfigured(GiveUp):
-    """Credentials or database rules refuse the call: nothing helps but an operator."""
+    """Credentials or database rules refuse the call: only an operator can help."""
 
 
 class Outdated(GiveUp):
-    """The database holds a newer value, and refuses this one: nothing is lost with it."""
+    """The database has a newer value and refuses this one: nothing is lost."""
 
 
 class StopProgram(ProfitBridgeError):
     """The program cannot do its work: print the text as one line and exit.
 
     Attributes:
-        exit_code: 2 for wrong use or a wrong or missing setting, 1 for anything else.
+        exit_code: 2 for wrong use, or a wrong or missing setting; 1 for anything else.
     """
 
     exit_code = 1
@@ -76,6 +76,6 @@ class WrongSetting(StopProgram):
 
 
 class WrongUse(StopProgram):
-    """A command was given what makes no sense together."""
+    """A command was given arguments that make no sense together."""
 
     exit_code = 2

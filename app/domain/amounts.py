@@ -10,7 +10,7 @@ MILLIONTHS = 1_000_000
 """Millionths in one unit of the account's currency."""
 
 LARGEST = 1_000_000_000
-"""An amount beyond this, in units, is a fault of the bot and not a profit."""
+"""In units. A larger amount is a bot's mistake, and not a profit."""
 
 _MILLIONTH = Decimal("0.000001")
 _SURELY_ROUNDED = 0.25
@@ -18,18 +18,22 @@ _BLANKS = r"[ \t\n\r\f\v]*"
 NUMERAL = (
     _BLANKS + r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?" + _BLANKS
 )
-"""The pattern of an amount that comes as text, as Python and JSON Schema read it."""
+"""The pattern of an amount given as text, valid in Python and in JSON Schema."""
 
 _NUMERAL = re.compile(NUMERAL)
 
 
 def to_millionths(amount: float | str, field: str) -> int:
-    """The nearest whole number of millionths to `amount`, half to even.
+    """Convert to whole millionths, rounded half to even.
 
-    A float stands for the shortest decimal that names it, as bots and JSON mean it.
+    A float means the shortest decimal that stands for it, which is what JSON shows.
+
+    Args:
+        amount: A number, or its text.
+        field: The name of the field, for the reason of a rejection.
 
     Raises:
-        RejectMessage: the amount of `field` is no finite number, or absurdly large.
+        RejectMessage: The amount is not a finite number, or is beyond LARGEST.
     """
     if type(amount) is float:
         if not -LARGEST <= amount <= LARGEST:
@@ -38,8 +42,8 @@ def to_millionths(amount: float | str, field: str) -> int:
         nearest = round(scaled)
         if -_SURELY_ROUNDED < scaled - nearest < _SURELY_ROUNDED:
             return nearest
-        # Up to LARGEST, float and product are together off by less than 0.125: only nearer to
-        # a tie than that could the product round another way than the decimal does.
+        # Up to LARGEST, the float and the product are off by less than 0.125 together. Only this
+        # close to a tie could the product round differently from the decimal.
         return _decimal_to_millionths(Decimal(repr(amount)), field)
     if type(amount) is int:
         if -LARGEST <= amount <= LARGEST:
@@ -67,11 +71,11 @@ def _quantized(amount: Decimal) -> int:
 
 
 def from_shown(number: float) -> int:
-    """The millionths of a number that was shown, of any size.
+    """Convert a number of any size that this program once showed back to millionths.
 
     Raises:
-        TypeError: it is no number.
-        ArithmeticError: it is not finite.
+        TypeError: It is not a number.
+        ArithmeticError: It is not finite.
     """
     if not isinstance(number, int | float):
         raise TypeError(f"not a number: {number!r}")
@@ -79,5 +83,5 @@ def from_shown(number: float) -> int:
 
 
 def shown(millionths: int, decimals: int) -> float:
-    """The amount rounded half to even to `decimals` places, as the number that JSON shows."""
+    """Round half to even, and return the number that JSON shows."""
     return round(millionths, decimals - 6) / MILLIONTHS

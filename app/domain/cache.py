@@ -1,4 +1,4 @@
-"""What was found out once, by what it was found out of."""
+"""A cache for the hot path."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -8,14 +8,14 @@ V = TypeVar("V")
 
 
 class Cache(dict[K, V], Generic[K, V]):
-    """What a function says of a key, asked once: `memo[key]`.
+    """The results of a function by argument: `cache[argument]`.
 
-    For what is asked for every report. An `lru_cache` also keeps its keys in the order of use: with
-    thousands of symbols that is four more places far apart in memory each time.
+    For what every report needs. An `lru_cache` also maintains the order of use: with thousands of
+    symbols, those are four more memory accesses far apart each time.
 
     Args:
-        function: what to ask. A key that it raises an error for is asked again.
-        limit: it is emptied when it holds so many, so that no sender can make it grow for ever.
+        function: The function. Its errors are not cached.
+        limit: The size at which the cache is emptied, so that no sender can make it grow for ever.
     """
 
     def __init__(self, function: Callable[[K], V], limit: int = 65_536) -> None:

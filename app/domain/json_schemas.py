@@ -1,7 +1,7 @@
-"""The schemas of what other programs send: `python -m app.domain.json_schemas FOLDER`.
+"""The JSON Schemas of all messages: `python -m app.domain.json_schemas FOLDER`.
 
-They are made of the types that the decoder and the encoder use. What a schema cannot say is in the
-description of each form, from the same constants.
+They are generated from the types that decoders and encoders use. What a schema cannot express is
+in its description, from the same constants.
 """
 
 import json
@@ -12,24 +12,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.domain import schemas as forms
+from app.domain import schemas
 from app.domain.amounts import LARGEST
 from app.domain.decoding import LARGEST_MESSAGE
 from app.domain.times import AHEAD_LIMIT, BEHIND_LIMIT
 
 _SIZE = f"Refused if the message is longer than {LARGEST_MESSAGE:,} bytes. "
-_OPEN = "Fields that are not named here are ignored. "
+_OPEN = "Unknown fields are ignored. "
 _LENIENT = (
-    "Blanks around a symbol and other forms of ISO 8601 are taken too, but nothing should rely on "
-    "that."
+    "Spaces around a symbol and other forms of ISO 8601 are accepted too, but do not rely on that."
 )
 
 
 class Contract(NamedTuple):
-    """A form that other programs rely on: its type, and what a schema cannot say of it."""
+    """A type that other programs rely on, and what its schema cannot express."""
 
-    form: Any
-    unsaid: str = ""
+    type: Any
+    limits: str = ""
 
 
 def _minutes(limit: timedelta) -> str:
@@ -38,46 +37,46 @@ def _minutes(limit: timedelta) -> str:
 
 CONTRACTS = {
     "profit_report": Contract(
-        forms.ReportMessage,
+        schemas.ReportMessage,
         _SIZE + f"Refused if its timestamp is more than {_minutes(AHEAD_LIMIT)} ahead, more than "
-        f"{BEHIND_LIMIT.days} days old, or no day of the calendar; if an amount that is text is "
+        f"{BEHIND_LIMIT.days} days old, or outside the calendar; if a numeric string is "
         f"beyond {LARGEST:,}; if a report with the same sender, symbol and timestamp was "
         "counted with other amounts. " + _OPEN + _LENIENT,
     ),
-    "ticker_performance": Contract(forms.PerformanceMessage),
+    "ticker_performance": Contract(schemas.PerformanceMessage),
     "ticker_update": Contract(
-        forms.UpdateMessage,
-        _SIZE + f"Refused if its timestamp is no day of the calendar, or a price that is text is "
+        schemas.UpdateMessage,
+        _SIZE + f"Refused if its timestamp is outside the calendar, or a numeric string is "
         f"beyond {LARGEST:,}. " + _OPEN + _LENIENT,
     ),
-    "performance": Contract(forms.Performance),
+    "performance": Contract(schemas.Performance),
     "firebase": Contract(
-        forms.Tree,
-        "Firebase may give nodes whose keys are small whole numbers as a list (symbols, orders).",
+        schemas.Tree,
+        "Firebase may return nodes with small whole numbers as keys as a list (symbols, orders).",
     ),
-    "daily_file": Contract(forms.DailyFile),
+    "daily_file": Contract(schemas.DailyFile),
 }
-"""By the name of the file."""
+"""By file name."""
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema of one form, whole in itself."""
-    form, unsaid = CONTRACTS[name]
-    schema = msgspec.json.schema(form)
+    """Return the JSON Schema of one contract, complete in itself."""
+    contract = CONTRACTS[name]
+    schema = msgspec.json.schema(contract.type)
     parts = schema.pop("$defs")
     if "$ref" in schema:
         schema |= parts.pop(schema.pop("$ref").rpartition("/")[2])
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": name,
-        "description": f"{schema['description']} {unsaid}".strip(),
+        "description": f"{schema['description']} {contract.limits}".strip(),
     }
     body: dict[str, Any] = _plain(schema | ({"$defs": parts} if parts else {}))
     return head | body | head
 
 
 def _plain(schema: Any) -> Any:
-    """Without what only OpenAPI knows, and a choice of types as people write it."""
+    """Remove what only OpenAPI knows, and write a choice of types as `type: [...]`."""
     if isinstance(schema, list):
         return [_plain(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -91,7 +90,7 @@ def _plain(schema: Any) -> Any:
 
 
 def text_of(name: str) -> str:
-    """The content of the file of one schema."""
+    """Return the content of one schema's file."""
     return json.dumps(schema_of(name), indent=2) + "\n"
 
 

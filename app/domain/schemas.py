@@ -1,7 +1,7 @@
-"""The forms of messages: what decodes them, and what the schemas in `docs/schemas` are made of.
+"""The types of all messages, for the decoders and for the JSON Schemas in `docs/schemas`.
 
-A type is enforced by the decoder. What `Meta` adds for the schema costs a decoder nothing: it is
-checked by `messages`, which gives a reason that a person can act on.
+Decoders enforce the types. What `Meta` adds is for the schemas only, and costs a decoder nothing:
+`decoding` checks those limits, and gives a reason that a person can act on.
 """
 
 from typing import Annotated, Any
@@ -28,14 +28,14 @@ Amount = int | float | str
 Symbol = Annotated[
     str,
     Meta(
-        description="Letters of either case are the same. `aggregate` is the account's.",
+        description="Case does not matter. `aggregate` is reserved for the account.",
         extra_json_schema={"pattern": f"^{SYMBOL}$", "not": {"pattern": _RESERVED}},
     ),
 ]
 Money = Annotated[
     Amount,
     Meta(
-        description=f"At most {LARGEST:,} either way; text that is a number is as good as one.",
+        description=f"At most {LARGEST:,}, positive or negative. A numeric string is accepted too.",
         extra_json_schema={"minimum": -LARGEST, "maximum": LARGEST, "pattern": f"^{NUMERAL}$"},
     ),
 ]
@@ -49,7 +49,7 @@ Timestamp = Annotated[
 ShownTimestamp = Annotated[
     str,
     Meta(
-        description="UTC, always in this one form, which also sorts by time.",
+        description="UTC, always in this form, so that it also sorts by time.",
         extra_json_schema={"pattern": _SHOWN_TIMESTAMP},
     ),
 ]
@@ -61,28 +61,28 @@ ShownSymbol = Annotated[
     ),
 ]
 EnvelopeTimestamp = Annotated[
-    str | UnsetType, Meta(description="When it was sent, in the sender's local time. Not read.")
+    str | UnsetType, Meta(description="When it was sent, in the sender's local time. Ignored.")
 ]
-EnvelopeSender = Annotated[str | UnsetType | None, Meta(description="Who sent it. Not read.")]
+EnvelopeSender = Annotated[str | UnsetType | None, Meta(description="Who sent it. Ignored.")]
 
 
 class ReportData(msgspec.Struct, gc=False):
-    """What one fill added; with PROFIT_REPORT_KIND=snapshot, the symbol's figure of the day."""
+    """What one fill added; with PROFIT_REPORT_KIND=snapshot, the symbol's figures for the day."""
 
     symbol: Symbol
     total: Money
     unrealized: Annotated[Money, Meta(description="Bought below the plan's price.")]
     realized: Annotated[Money, Meta(description="Sold above the plan's price.")]
     timestamp: Annotated[
-        Timestamp, Meta(description="When the fill was made; it decides the UTC day.")
+        Timestamp, Meta(description="When the fill was made; it determines the UTC day.")
     ]
     converted: Annotated[
-        Money, Meta(description="Unrealized profit that this sale turned into realized.")
+        Money, Meta(description="Unrealized profit that this sale turned into realized profit.")
     ] = 0
 
 
 class ReportEnvelope(msgspec.Struct, gc=False):
-    """What is read of a report's message."""
+    """The parts of a report's message that are read."""
 
     data: ReportData
     sender: Annotated[
@@ -95,26 +95,26 @@ class ReportEnvelope(msgspec.Struct, gc=False):
     journal: Annotated[
         str | None,
         Meta(
-            description="`<database number>:profit-bridge:journal` where this message is in the "
-            "journal too: the bridge counts it from there. Not to be set without that.",
+            description="`<database number>:profit-bridge:journal` if this message is also in the "
+            "journal: the bridge then counts it from there. Do not set it otherwise.",
         ),
     ] = None
 
 
 class ReportMessage(ReportEnvelope):
-    """A profit report, of one fill of one bot."""
+    """A profit report: one fill of one bot."""
 
     timestamp: EnvelopeTimestamp = UNSET
 
 
 class PerformanceEnvelope(msgspec.Struct):
-    """What is read of a performance that another program has calculated."""
+    """The parts of a performance message that are read; another program calculated it."""
 
     data: ReportData
 
 
 class Performance(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The figures of the day: exactly these five fields, rounded to PROFIT_DECIMALS places."""
+    """The day's figures: exactly these five fields, rounded to PROFIT_DECIMALS places."""
 
     total: float
     unrealized: float
@@ -124,13 +124,13 @@ class Performance(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class NamedPerformance(Performance, forbid_unknown_fields=True):
-    """The figures of the day, of a symbol or of the account."""
+    """The day's figures of a symbol or of the account."""
 
     symbol: ShownSymbol
 
 
 class PerformanceMessage(msgspec.Struct):
-    """New figures: every report that is counted leads to its symbol's and then the account's."""
+    """New figures. Each counted report publishes its symbol's, then the account's."""
 
     data: NamedPerformance
     timestamp: EnvelopeTimestamp
@@ -138,22 +138,22 @@ class PerformanceMessage(msgspec.Struct):
 
 
 class PriceData(msgspec.Struct, tag_field="type", tag="price"):
-    """A new price. One equal to the price that is stored is not written again."""
+    """A price. One equal to the stored price is not written again."""
 
     symbol: Symbol
     price: Money
     timestamp: Timestamp
-    volume: Annotated[Amount, Meta(description="Stored as it is.")] = 0
+    volume: Annotated[Amount, Meta(description="Stored unchanged.")] = 0
 
 
 class Order(msgspec.Struct):
-    """What happened to an order; stored as it is."""
+    """What happened to an order; stored unchanged."""
 
     event: str
     order: Annotated[
         dict[str, Any],
         Meta(
-            description="Whatever the broker says of it; the `id` is the name of its node.",
+            description="The broker's own fields; the `id` names the order's node.",
             extra_json_schema={
                 "required": ["id"],
                 "properties": {
@@ -168,7 +168,7 @@ class Order(msgspec.Struct):
 
 
 class OrderData(msgspec.Struct, tag_field="type", tag="order"):
-    """News of an order."""
+    """An event of an order."""
 
     symbol: Symbol
     timestamp: Timestamp
@@ -176,26 +176,26 @@ class OrderData(msgspec.Struct, tag_field="type", tag="order"):
 
 
 class UpdateEnvelope(msgspec.Struct):
-    """What is read of a price's or an order's message."""
+    """The parts of a price's or an order's message that are read."""
 
     data: PriceData | OrderData
 
 
 class UpdateMessage(UpdateEnvelope):
-    """A price or an order, of one symbol."""
+    """A price or an order of one symbol."""
 
     timestamp: EnvelopeTimestamp = UNSET
     sender: EnvelopeSender = UNSET
 
 
 class OrderNode(Order, kw_only=True):
-    """An order, as it is stored. A field that is null has no node."""
+    """An order as stored. A null field has no node."""
 
     timestamp: Timestamp
 
 
 class TickerNode(msgspec.Struct):
-    """All that is stored of a symbol. A node that nothing was stored in is not there."""
+    """Everything stored for a symbol. What was never stored is absent."""
 
     price: Amount | UnsetType = UNSET
     volume: Amount | UnsetType = UNSET
@@ -204,7 +204,7 @@ class TickerNode(msgspec.Struct):
         ShownTimestamp | UnsetType, Meta(description="When the price was stored.")
     ] = UNSET
     orders: Annotated[
-        dict[str, OrderNode] | UnsetType, Meta(description="By the order's id, escaped.")
+        dict[str, OrderNode] | UnsetType, Meta(description="By order id, escaped.")
     ] = UNSET
     performance: Performance | UnsetType = UNSET
 
@@ -220,7 +220,7 @@ Tree = Annotated[
     dict[str, TickerNode],
     Meta(
         description="The node FIREBASE_ROOT (`services`): symbols, and the account as `aggregate`. "
-        "In a key, what Firebase forbids is `!` and two hex digits: BRK.B is BRK!2EB.",
+        "In keys, characters that Firebase forbids are `!` and two hex digits: BRK.B is BRK!2EB.",
         extra_json_schema={"propertyNames": {"pattern": r"^[^.$#\[\]/?%\x00-\x1f\x7f]+$"}},
     ),
 ]

@@ -20,7 +20,11 @@ def stored_symbol(text: str) -> str:
     """
     symbol = text.strip()
     if not _SYMBOL.fullmatch(symbol):
-        raise RejectMessage("symbol", f"no symbol looks like this: {text[:40]!r}")
+        raise RejectMessage(
+            "symbol",
+            "symbol must be 1 to 32 ASCII characters, without space, double quote or backslash: "
+            f"{text[:40]!r}",
+        )
     capitals = symbol.upper()
     if capitals == AGGREGATE.upper():
         return AGGREGATE

@@ -164,7 +164,7 @@ def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
     [
         (("SOFY",), 1, f"no SOFY on {DATE}; did you mean SOFI?"),
         (("ZZZZ",), 1, "there are AMD, SOFI"),
-        (("S O",), 2, "no symbol looks like this"),
+        (("S O",), 2, "symbol must be"),
         (("SOFI", "--last", "0"), 2, "must be a whole number above 0"),
         (("SOFI", "--day", "soon"), 2, "must be a day"),
         (("SOFI", "--day", "2001-09-09"), 1, f"nothing of 2001-09-09; the nearest it has: {DATE}"),

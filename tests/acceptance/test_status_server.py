@@ -253,5 +253,6 @@ def test_bridge_worker_and_flower_say_one_json_object_in_a_line(system: System) 
     assert said.keys() >= {"subscribed", "bridge_started", "messages_rejected", "bridge_stopped"}
     assert said["messages_rejected"]["fields"] == {
         "count": 1,
-        "last": "no symbol looks like this: " + repr('a "b"\nc'),
+        "last": "symbol must be 1 to 32 ASCII characters, without space, double quote or backslash: "
+        + repr('a "b"\nc'),
     }
