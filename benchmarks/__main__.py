@@ -1,8 +1,8 @@
 """All figures of the README, one script after the other: `make bench`, or `python -m benchmarks`.
 
-Each script says what it measures. What is kept: `results/*.json`, every run; `results/results.md`,
-the tables; `results/*.svg`, the pictures. Every load ends by itself, everything is on loopback, and
-every program is stopped by its own id.
+Each script says what it measures. `runs/*.json` gets every run and is not in git; once every part
+has run, `results/results.md` gets the tables and `results/*.png` the pictures. Every load ends by
+itself, everything is on loopback, and every program is stopped by its own id.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks import burst, freshness, pictures, publish, soak, summary, throughput
-from benchmarks.results import FOLDER, GOAL_HEAD, Goal, load, machine, table
+from benchmarks.results import GOAL_HEAD, RESULTS, Goal, is_measured, load, machine, table
 
 SCRIPTS: dict[str, Callable[[list[str]], list[Goal]]] = {
     "throughput": throughput.main,
@@ -24,11 +24,11 @@ SCRIPTS: dict[str, Callable[[list[str]], list[Goal]]] = {
 
 
 def main() -> int:
-    """Measure what is asked for, and show all there is."""
+    """Measure the chosen parts, and show the results of all that have run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="everything once, and less of it")
     parser.add_argument("--only", default=",".join(SCRIPTS), help=f"of {', '.join(SCRIPTS)}")
-    parser.add_argument("--show", action="store_true", help="measure nothing: what was kept")
+    parser.add_argument("--show", action="store_true", help="measure nothing: the last runs")
     given = parser.parse_args()
     chosen = [] if given.show else given.only.split(",")
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
@@ -43,16 +43,15 @@ def main() -> int:
             failed[name] = error
             print(f"{name} failed: {error!r}", file=sys.stderr)
         print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
-    goals = [
-        Goal(**goal)
-        for name in SCRIPTS
-        if (FOLDER / f"{name}.json").exists()
-        for goal in load(name)["goals"]
-    ]
-    (FOLDER / "results.md").write_text(summary.markdown())
-    drawn = pictures.draw_all()
+    goals = [Goal(**goal) for name in SCRIPTS if is_measured(name) for goal in load(name)["goals"]]
     print("\n" + table(GOAL_HEAD, [goal.cells() for goal in goals]))
-    print(f"\nKept in {FOLDER}: results.md, {', '.join(path.name for path in drawn)}")
+    missing = [name for name in SCRIPTS if not is_measured(name)]
+    if missing:
+        print(f"\n{RESULTS} is left as it is: {', '.join(missing)} have not run here")
+    else:
+        (RESULTS / "results.md").write_text(summary.markdown())
+        drawn = pictures.draw_all()
+        print(f"\nWritten to {RESULTS}: results.md, {', '.join(path.name for path in drawn)}")
     return bool(failed) or not all(goal.met for goal in goals)
 
 

@@ -1,4 +1,4 @@
-"""The pictures that the README shows, drawn from what was kept of the last runs."""
+"""The pictures of the documentation, drawn from the last runs."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,13 @@ import matplotlib as mpl
 from matplotlib import pyplot
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
+from PIL import Image
 
 from benchmarks.freshness import LIMITS, LONGEST_AT_MIDDLE, TRAFFIC
-from benchmarks.results import FOLDER, Spread, load
+from benchmarks.results import RESULTS, Spread, load
 from benchmarks.throughput import TITLES
 
-mpl.use("svg")
+mpl.use("agg")
 
 INK, FAINT = "#1f2933", "#d5dbe1"
 COLOURS = {"ours": "#1565c0", "floor": "#7b8794", "today": "#d9730d", "tasks": "#a3337f"}
@@ -23,33 +24,34 @@ TODAY_SHADES = {"p50": "#8a4706", "p90": "#d9730d", "p99": "#f0ab66", "max": "#f
 GOAL = "#c62828"
 HALO = [withStroke(linewidth=3, foreground="white")]
 BAR = 0.23
+_COLOURS = 64
+"""Enough for lines and bars, and a third of the bytes."""
 BESIDE = {"floor": (-19, -10), "ours": (10, 3), "today": (10, -4), "tasks": (-19, -4)}
 """How far above its line a way has its name, and its last value; ours lies near the floor."""
 
 PARTS = {"p50": "p50", "p90": "p90", "p99": "p99", "max": "longest"}
 
 
-def draw_all(suffix: str = "svg", folder: Path = FOLDER) -> list[Path]:
-    """Draw what there are results for."""
+def draw_all(folder: Path = RESULTS) -> list[Path]:
+    """Draw the pictures as PNG files; their parts must have run."""
     drawn = []
     for name, draw in (("throughput", throughput), ("freshness", freshness)):
-        if (FOLDER / f"{name}.json").exists():
-            found = load(name)
-            path = folder / f"{name}.{suffix}"
-            figure = draw(found["runs"])
-            machine = found["machine"]
-            said = f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}"
-            figure.text(0.01, 0.012, said, fontsize=7.5, color=COLOURS["floor"])
-            # Without a date in it, a picture that shows the same is the same file.
-            metadata = {"Date": None} if suffix == "svg" else None
-            figure.savefig(path, metadata=metadata, dpi=120)
-            pyplot.close(figure)
-            drawn.append(path)
+        found = load(name)
+        figure, machine = draw(found["runs"]), found["machine"]
+        measured_on = f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}"
+        figure.text(0.01, 0.012, measured_on, fontsize=7.5, color=COLOURS["floor"])
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        pyplot.close(figure)
+        with Image.open(path) as picture:
+            few_colours = picture.convert("RGB").quantize(_COLOURS)
+        few_colours.save(path, optimize=True)
+        drawn.append(path)
     return drawn
 
 
 def throughput(runs: list[dict[str, Any]]) -> Any:
-    """Reports per second by number of symbols, one line for each way."""
+    """Draw reports per second by number of symbols, one line for each way."""
     figure, axes = _empty(8.6, 4.8)
     for way in ("floor", "ours", "today", "tasks"):
         spreads = {
@@ -102,7 +104,7 @@ def throughput(runs: list[dict[str, Any]]) -> Any:
 def _write(
     axes: Any, text: str, at: tuple[float, float], offset: tuple[int, int], way: str
 ) -> None:
-    """Text beside a point, legible also where it lies on a line."""
+    """Write text beside a point, legible also where it lies on a line."""
     axes.annotate(
         text,
         at,
@@ -115,7 +117,7 @@ def _write(
 
 
 def freshness(runs: list[dict[str, Any]]) -> Any:
-    """Milliseconds from PUBLISH to visible, by load and percentile."""
+    """Draw milliseconds from PUBLISH to visible, by load and percentile."""
     figure, axes = _empty(8.6, 4.8)
     groups = [
         (name, way)
@@ -165,7 +167,7 @@ def _bars(axes: Any, place: int, runs: Sequence[dict[str, Any]], shades: dict[st
 
 
 def _goals(axes: Any, place: int, name: str) -> None:
-    """Lines over the bars that have a goal."""
+    """Draw lines over the bars that have a goal."""
     limits = dict([LIMITS[name]]) | ({"max": LONGEST_AT_MIDDLE} if name == "middle" else {})
     for part, limit in limits.items():
         at = place + (list(PARTS).index(part) - 1.5) * BAR
@@ -181,7 +183,6 @@ def _empty(width: float, height: float) -> tuple[Any, Any]:
     pyplot.rcParams.update(
         {
             "font.size": 9.5,
-            "svg.hashsalt": "profit-bridge",
             "text.color": INK,
             "axes.labelcolor": INK,
             "xtick.color": INK,

@@ -1,4 +1,4 @@
-"""Numbers of several runs: median and spread, as a table for people and as JSON for pictures."""
+"""Numbers of several runs: median and spread, tables for people, and JSON for later ones."""
 
 import argparse
 import dataclasses
@@ -16,7 +16,11 @@ from typing import Any
 from app.dev.redis_server import find_redis_server
 
 GOAL_HEAD = ("what", "goal", "measured", "met")
-FOLDER = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results"
+"""The table and the pictures; in git."""
+
+RUNS = Path(__file__).parent / "runs"
+"""Every run as JSON, which the table and the pictures are made of; not in git."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,24 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        """Of one number per run."""
+        """Return the spread of one number per run."""
         every = list(values)
         return cls(statistics.median(every), min(every), max(every), len(every))
 
     def text(self, form: str = ",.0f") -> str:
-        """For a table: the median, and least to most."""
+        """Return the median, and least to most, for a table."""
         if self.runs == 1:
             return f"{self.median:{form}}"
         return f"{self.median:{form}} ({self.least:{form}} to {self.most:{form}})"
 
     def as_json(self) -> dict[str, float]:
-        """For the results' file."""
+        """Return the numbers for a JSON file."""
         return {name: round(value, 4) for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One line of the table that says what was promised, and what came of it."""
+    """One line of the table of goals: what was promised, and what was measured."""
 
     what: str
     goal: str
@@ -55,12 +59,12 @@ class Goal:
     met: bool
 
     def cells(self) -> tuple[str, str, str, str]:
-        """For a table."""
+        """Return the cells of a table."""
         return self.what, self.goal, self.measured, "yes" if self.met else "NO"
 
 
 def machine() -> dict[str, str]:
-    """What it was measured on, and when."""
+    """Describe the machine, and when it was."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -88,7 +92,7 @@ def machine() -> dict[str, str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that reads well as it is, and as Markdown."""
+    """Return a Markdown table that reads well as plain text too."""
     lines = [tuple(head), *map(tuple, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     text = [
@@ -102,21 +106,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def save(name: str, results: dict[str, Any]) -> Path:
-    """Keep the results of one script, with the machine, as benchmarks/results/NAME.json."""
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.json"
+    """Write the results of one script, and the machine, to benchmarks/runs/NAME.json."""
+    RUNS.mkdir(exist_ok=True)
+    path = RUNS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine()} | results, indent=1) + "\n")
     return path
 
 
 def load(name: str) -> dict[str, Any]:
-    """What `save` kept."""
-    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    """Return what `save` wrote."""
+    found: dict[str, Any] = json.loads((RUNS / f"{name}.json").read_text())
     return found
 
 
+def is_measured(name: str) -> bool:
+    return (RUNS / f"{name}.json").exists()
+
+
 def options(name: str, description: str | None, runs: int) -> argparse.ArgumentParser:
-    """The options that every script has."""
+    """Return a parser with the options that every script has."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=description,
@@ -129,7 +137,7 @@ def options(name: str, description: str | None, runs: int) -> argparse.ArgumentP
 
 
 def conclude(name: str, runs: Sequence[Any], goals: Sequence[Goal], given: Any) -> list[Goal]:
-    """Print what was promised and what came of it, and keep it unless told not to."""
+    """Print the goals and what was measured, and save both unless `--no-save` is given."""
     if goals:
         print(table(GOAL_HEAD, [goal.cells() for goal in goals]))
     if not given.no_save:

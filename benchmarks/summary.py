@@ -1,10 +1,10 @@
-"""What was kept of the last runs, as one page for people."""
+"""The last runs as one page for people."""
 
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks import burst, freshness, publish, soak, throughput
-from benchmarks.results import FOLDER, GOAL_HEAD, Goal, Spread, load, table
+from benchmarks.results import GOAL_HEAD, Goal, Spread, load, table
 
 Rows = list[dict[str, Any]]
 
@@ -52,11 +52,9 @@ PARTS: dict[str, tuple[str, Callable[[Rows], str]]] = {
 
 
 def markdown() -> str:
-    """The goals, what was measured, and on what machine."""
-    kept = {name: load(name) for name in PARTS if (FOLDER / f"{name}.json").exists()}
-    if not kept:
-        return "Nothing was measured yet.\n"
-    reached = [Goal(**goal).cells() for found in kept.values() for goal in found["goals"]]
+    """Return the goals, what was measured, and on what machine; every part must have run."""
+    measured = {name: load(name) for name in PARTS}
+    reached = [Goal(**goal).cells() for found in measured.values() for goal in found["goals"]]
     lines = [
         "# Measured",
         "",
@@ -64,7 +62,7 @@ def markdown() -> str:
         "",
         table(GOAL_HEAD, reached),
     ]
-    for name, found in kept.items():
+    for name, found in measured.items():
         title, tell = PARTS[name]
         on = ", ".join(f"{what} {value}" for what, value in found["machine"].items())
         lines += ["", f"## {title}", "", tell(found["runs"]), "", f"Measured on: {on}."]
