@@ -251,8 +251,8 @@ def test_bridge_worker_and_flower_say_one_json_object_in_a_line(system: System) 
     assert bridge.wait(30) == 0
     said = {str(line["event"]): line for line in lines_of(bridge)}
     assert said.keys() >= {"subscribed", "bridge_started", "messages_rejected", "bridge_stopped"}
-    assert said["messages_rejected"]["fields"] == {
-        "count": 1,
-        "last": "symbol must be 1 to 32 ASCII characters, without space, double quote or backslash: "
-        + repr('a "b"\nc'),
-    }
+    fields = said["messages_rejected"]["fields"]
+    assert isinstance(fields, dict)
+    assert fields["count"] == 1
+    assert fields["last"].endswith(": " + repr('a "b"\nc'))
+    assert fields["last"].startswith("symbol must be ")
