@@ -54,12 +54,12 @@ class _Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, listed, rest = super().resolve_command(ctx, args)
-        for entry in COMMANDS:
-            if listed is not None and entry.name == name:
-                module = importlib.import_module(f"app.cli.commands.{entry.module}")
-                return name, getattr(module, name.replace("-", "_")), rest
-        return name, listed, rest
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None:
+            (entry,) = (entry for entry in COMMANDS if entry.name == name)
+            module = importlib.import_module(f"app.cli.commands.{entry.module}")
+            command = getattr(module, name.replace("-", "_"))
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, entries in itertools.groupby(COMMANDS, lambda entry: entry.group):

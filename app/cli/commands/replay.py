@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from app.accounting import Extent, LedgerReader
-from app.channels import AGGREGATE, PROFIT_REPORT
+from app.channels import PROFIT_REPORT
 from app.cli import amount_table
 from app.cli.options import command, json_option, positive, utc_day
 from app.cli.output import print_error, print_json_line, print_lines, progress
@@ -70,19 +70,18 @@ def replay(
         recorded = Tally(kind)
         for report in reader.paged(day, extent):
             recorded.add(report)
-    recorded_sums = recorded.sums(day)
     sums = replayed.sums(replayed.days[0] if replayed.days else day)
-    equal = same_amounts(sums, recorded_sums)
+    equal = same_amounts(sums, recorded.sums(day))
     date = str(date_of(day))
     if as_json:
         sent = 0 if dry_run else replayed.reports
         rows = amount_table.as_json(sums)
-        result = {"day": date, "sent": sent, "sums": rows, "equal": equal, "problem": problem}
-        print_json_line(result)
+        print_json_line(
+            {"day": date, "sent": sent, "sums": rows, "equal": equal, "problem": problem}
+        )
         return 0 if equal else 1
     verb = "would be sent" if dry_run else "sent"
-    count = recorded_sums[AGGREGATE][0]
-    print_lines(f"{replayed.reports:,} of {count:,} reports of {date} {verb}", "")
+    print_lines(f"{replayed.reports:,} of {recorded.reports:,} reports of {date} {verb}", "")
     print_lines(*amount_table.table(sums), "")
     if equal:
         print_lines(f"equal to the reports of {date}")

@@ -5,8 +5,10 @@ import re
 import pytest
 
 import app
+from app import cli
 from app.__main__ import main
 from app.cli.program import COMMANDS, Entry
+from app.settings import Settings
 from tests.system import run, run_here
 
 
@@ -98,3 +100,11 @@ def test_the_installed_command_names_itself(
     shown = capsys.readouterr().out
     assert "\n  profit-bridge audit --day" in shown
     assert "python -m app" not in shown
+
+
+def test_ctrl_c_is_exit_code_130_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: Settings) -> int:
+        raise KeyboardInterrupt
+
+    assert cli.run(["bridge"], {"bridge": interrupted}) == 130
+    assert capsys.readouterr().err.strip() == ""
