@@ -1,8 +1,6 @@
 """The tasks: arguments in, one call, retries. What is done is in `app.delivery.store`."""
 
 import functools
-import random
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +28,7 @@ from app.errors import GiveUp, RejectMessage, RetryLater
 from app.firebase import firebase_of_this_process, node_path
 from app.monitoring import FreshnessRecord, MeasuredFirebase
 from app.settings import process_settings
+from app.timing import Backoff, now_us
 from tasks.celery_app import app
 
 FIRST_PAUSE = 0.25
@@ -93,11 +92,6 @@ def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
     return _store(self, candidates)
 
 
-def pause_before(retry: int) -> float:
-    """Return the seconds before a retry (0 is the first): growing, and different for each task."""
-    return float(min(FIRST_PAUSE * 2 ** min(retry, 10), LONGEST_PAUSE) * random.uniform(0.5, 1))  # noqa: S311
-
-
 @functools.cache
 def _register() -> LatestValueRegister:
     return LatestValueRegister(process_settings().redis_url)
@@ -131,7 +125,7 @@ def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False
     request = task.request
     firebase = MeasuredFirebase(firebase_of_this_process(process_settings()))
     will_retry = _runs_in_worker(task)
-    pause = pause_before(request.retries)
+    pause = Backoff(FIRST_PAUSE, LONGEST_PAUSE).pause(request.retries)
     try:
         result = LatestValueStore(_register(), firebase, _failed_stores()).store(
             candidates,
@@ -165,7 +159,7 @@ def _time_of(value: Any) -> int:
             return max(to_microseconds(value["timestamp"]), ANY_REVISION + 1)
         except RejectMessage:
             pass
-    return time.time_ns() // 1000
+    return now_us()
 
 
 def _path(update: Update) -> str:

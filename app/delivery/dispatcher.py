@@ -13,6 +13,7 @@ from app.delivery.conflating_queue import ConflatingQueue, Slot
 from app.delivery.register import Candidate, LatestValueRegister
 from app.domain import PERFORMANCE, Update
 from app.errors import RetryLater
+from app.timing import Backoff, Timer
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ wait to be counted. They come first, and the longer changes wait, the more are c
 _LONGEST_REST = 1.0
 _POLL_SECONDS = 0.02
 _OVERDUE_CHECK_SECONDS = 2.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -73,7 +74,7 @@ class Dispatcher:
         self._changed = ConflatingQueue()
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._overdue_check_due = 0.0
+        self._overdue_check = Timer(_OVERDUE_CHECK_SECONDS)
         self._is_behind = self._came_in = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.tasks_waiting = 0
@@ -120,14 +121,13 @@ class Dispatcher:
         Returns:
             How many slots are left.
         """
-        deadline = time.monotonic() + timeout
         self._closing.set()
         self._wake.set()
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._thread.join(timeout)
         return len(self._changed)
 
     def _run(self) -> None:
-        pause = _SHORTEST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         while True:
             try:
                 # The workers first: no change waits then while Redis is asked about them. The
@@ -142,16 +142,15 @@ class Dispatcher:
                 self.stalled = str(error)
                 log.warning("dispatch_stalled slots=%d reason=%s", len(self._changed), error)
             except Exception as error:
-                # A bug. What is here is kept and tried again, and health reports the bug.
+                # A bug: it must neither end this thread nor go unnoticed.
                 self.stalled = f"a bug, see the log: {error!r}"
                 log.exception("dispatch_failed slots=%d", len(self._changed))
             else:
                 self.stalled = ""
-                pause = _SHORTEST_PAUSE
+                backoff.reset()
                 continue
-            if self._closing.wait(pause):
+            if self._closing.wait(backoff.next_pause()):
                 return
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _wait_for_workers(self) -> bool:
         """Wait until few tasks are waiting. Return False if closed before."""
@@ -192,13 +191,12 @@ class Dispatcher:
 
     def _redispatch_overdue(self) -> None:
         """Enqueue tasks for slots whose own task was lost, or died."""
-        now = time.monotonic()
-        if now >= self._overdue_check_due:
-            self._overdue_check_due = now + _OVERDUE_CHECK_SECONDS
-            candidates = self._register.overdue(BULK_SIZE)
-            if candidates:
-                log.info("redispatched slots=%d", len(candidates))
-                self._enqueue(candidates, in_bulk=len(candidates) > MAX_SINGLE_TASKS)
+        if not self._overdue_check.is_due():
+            return
+        candidates = self._register.overdue(BULK_SIZE)
+        if candidates:
+            log.info("redispatched slots=%d", len(candidates))
+            self._enqueue(candidates, in_bulk=len(candidates) > MAX_SINGLE_TASKS)
 
     def _enqueue(self, candidates: Sequence[Candidate], in_bulk: bool) -> None:
         if in_bulk and candidates:
