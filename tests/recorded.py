@@ -1,4 +1,4 @@
-"""A ledger with a recorded day, as a bridge leaves it, made without one."""
+"""A ledger and a daily file with a recorded day, as a bridge leaves them, made without one."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,9 +7,9 @@ from app.accounting import DailyFiles, Ledger
 from app.domain import DAY, Figures, ProfitReport, ReportKind
 
 
-def made(symbol: str, at: int, total: int, sender: str = "scale_t") -> ProfitReport:
-    """A report of `total` millionths, most of them realized, at `at` microseconds since 1970."""
-    return ProfitReport(symbol, sender, at, total, 1, total - 1, 0)
+def made(symbol: str, timestamp_us: int, total: int, sender: str = "scale_t") -> ProfitReport:
+    """Return a report of `total` millionths, all but one of them realized."""
+    return ProfitReport(symbol, sender, timestamp_us, total, 1, total - 1, 0)
 
 
 def record(
@@ -17,14 +17,14 @@ def record(
     day: int,
     reports: Iterable[ProfitReport],
     kind: ReportKind = "increment",
-    opening: dict[str, Figures] | None = None,
+    opening_balance: dict[str, Figures] | None = None,
 ) -> None:
     """Write the ledger and the daily file of one day."""
     ledger = Ledger(base)
     try:
         ledger.open_day(day, kind)
-        if opening:
-            ledger.import_opening_balance(day, opening)
+        if opening_balance:
+            ledger.import_opening_balance(day, opening_balance)
         ledger.record([(report, b"") for report in reports], [], "0-0", "")
         ledger.mark_published()
         ledger.sync_published()
@@ -38,5 +38,5 @@ def record(
 
 
 def hour(day: int, number: float) -> int:
-    """A time of a day, in microseconds since 1970."""
+    """Return a time of a day, in microseconds since 1970."""
     return day * DAY + int(number * 3_600_000_000)

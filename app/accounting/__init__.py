@@ -1,16 +1,12 @@
-"""Every report once, on disk; and what is projected from it, the daily file."""
+"""Accounting: every report on disk, once, and the daily files made from them."""
 
 from app.accounting.bookkeeper import Batch, Bookkeeper
 from app.accounting.daily_file import DailyFiles, path_of, read_figures, set_aside
+from app.accounting.day_figures import with_opening_balance
 from app.accounting.ledger import Ledger, Outcome
-from app.accounting.ledger_reader import (
-    Extent,
-    LedgerReader,
-    delete_rejected,
-    held_if_free,
-    read_rejected,
-)
-from app.accounting.schema import FILE_NAME, Rejected
+from app.accounting.ledger_file import FILE_NAME, try_lock
+from app.accounting.ledger_reader import Extent, LedgerReader
+from app.accounting.rejected import Rejected, delete_rejected, read_rejected
 
 __all__ = [
     "FILE_NAME",
@@ -23,9 +19,10 @@ __all__ = [
     "Outcome",
     "Rejected",
     "delete_rejected",
-    "held_if_free",
     "path_of",
     "read_figures",
     "read_rejected",
     "set_aside",
+    "try_lock",
+    "with_opening_balance",
 ]

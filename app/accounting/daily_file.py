@@ -25,34 +25,34 @@ from app.errors import RejectMessage
 
 log = logging.getLogger(__name__)
 
-SHORTEST_PAUSE = 0.25
-"""Seconds between two writes under load; when idle a change is written at once."""
+CHECK_SECONDS = 1.0
+"""How often the files are checked for changes by another program."""
 
-_PAUSE_FOR_LARGE = 20
-"""How many times as long as writing took the pause is while changes come: it matters for the files
-of thousands of symbols."""
+_PAUSE_SECONDS = 0.25
+"""The shortest time between two writes under load; after a rest a change is written at once."""
 
-_LOOK_AGAIN = 0.05
-"""Seconds without a change after which none are waited for any more."""
+_PAUSE_FACTOR = 20
+"""The longest pause, as a multiple of the time that writing took: it relieves the disk of the
+files of thousands of symbols."""
+
+_QUIET_SECONDS = 0.05
+"""The time without a change after which a pause ends early."""
 
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)
 
-CHECK_EVERY = 1.0
-"""Seconds after which the files are looked at for changes by somebody else."""
-
 
 def path_of(base: Path, day: int) -> Path:
-    """Where the file of a day is, under PROFIT_BASE_PATH."""
+    """Return the path of a day's file, under PROFIT_BASE_PATH."""
     date = date_of(day)
     return base / f"{date:%Y}" / f"{date:%m}" / f"{date:%Y-%m-%d}_profit.json"
 
 
 def read_figures(path: Path) -> dict[str, Figures] | None:
-    """The figures of a daily file, with the account as `aggregate`; None if there is no file.
+    """Read a daily file: the figures by symbol, the account as `aggregate`; None without a file.
 
     Raises:
-        RejectMessage: the file is torn or is no daily file.
-        OSError: the file cannot be read.
+        RejectMessage: The file is torn, or is not a daily file.
+        OSError: The file cannot be read.
     """
     try:
         text = path.read_bytes()
@@ -62,7 +62,7 @@ def read_figures(path: Path) -> dict[str, Figures] | None:
         records = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
         return {_symbol(symbol): _figures(record) for symbol, record in records.items()}
     except _UNUSABLE as error:
-        raise RejectMessage("not_json", f"it is no daily JSON: {error}") from None
+        raise RejectMessage("not_json", f"not a daily file: {error}") from None
 
 
 def _symbol(text: str) -> str:
@@ -75,15 +75,15 @@ def _figures(record: Mapping[str, Any]) -> Figures:
 
 
 def set_aside(path: Path, *, until_replaced: bool = False) -> Path:
-    """Move a file that cannot be used out of the way, and keep it.
+    """Give an unusable file a name that nobody reads; return it.
 
     Args:
-        path: of the file.
-        until_replaced: it also stays where it is, for the caller to replace: so a reader finds a
-            file at every moment.
+        path: The path of the file.
+        until_replaced: Whether the file also stays at `path` until the caller replaces it, so
+            that readers find a file at every moment.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: The folder cannot be written.
     """
     aside = path.with_name(f"{path.name}.unusable-{time.time_ns()}")
     if until_replaced:
@@ -96,11 +96,10 @@ def set_aside(path: Path, *, until_replaced: bool = False) -> Path:
 
 
 class DailyFiles:
-    """Keeps the files equal to the figures it is given, from a thread of its own.
+    """Writes daily files from a thread of its own.
 
-    A file is written to a temporary name, synced and renamed, so that a reader sees the old state
-    or the new one. A disk that is full or read-only is tried again until it takes the file: the
-    ledger has everything.
+    Each file is written to a temporary name, synced and renamed, so a reader sees the old state or
+    the new one. A write that fails is repeated until it succeeds: the ledger has everything.
     """
 
     def __init__(self, base: Path) -> None:
@@ -113,15 +112,15 @@ class DailyFiles:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="daily-files", daemon=True)
-        self._took: Callable[[float], None] = lambda _: None
+        self._on_written: Callable[[float], None] = lambda _: None
 
-    def start(self, took: Callable[[float], None] | None = None) -> None:
-        """Begin to write; `took` is told the seconds of every writing."""
-        self._took = took or self._took
+    def start(self, on_written: Callable[[float], None] | None = None) -> None:
+        """Start writing; `on_written` is called with the seconds that each write took."""
+        self._on_written = on_written or self._on_written
         self._thread.start()
 
     def update(self, records: Mapping[int, Iterable[RenderedFigures]]) -> None:
-        """Take in the records of one batch, by day, together; of a symbol's, the last one stays."""
+        """Add one batch of records by day, as a whole; the last record of a symbol stands."""
         with self._lock:
             for day, shown in records.items():
                 self._shown.setdefault(day, {}).update(shown)
@@ -137,7 +136,7 @@ class DailyFiles:
                 self._written.pop(old, None)
 
     def close(self, timeout: float) -> bool:
-        """Write what is left and stop; False if the disk did not take it within `timeout` s."""
+        """Write what is left and stop; return whether that succeeded within `timeout` seconds."""
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout)
@@ -145,89 +144,89 @@ class DailyFiles:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait(CHECK_EVERY)
+            self._wake.wait(CHECK_SECONDS)
             self._wake.clear()
-            self._find_touched()
-            began = time.monotonic()
-            if not self._write_dirty():
-                self._pause(time.monotonic() - began)
+            self._find_changed_by_others()
+            started = time.monotonic()
+            if self._write_dirty():
+                self._pause(time.monotonic() - started)
         self._write_dirty()
 
-    def _pause(self, took: float) -> None:
-        """Let changes gather: the longer writing took the longer, but not once none come."""
-        until = time.monotonic() + min(_PAUSE_FOR_LARGE * took, CHECK_EVERY)
-        pause = SHORTEST_PAUSE
+    def _pause(self, write_seconds: float) -> None:
+        """Let changes gather, the longer the longer a write takes; end early once none come."""
+        until = time.monotonic() + min(_PAUSE_FACTOR * write_seconds, CHECK_SECONDS)
+        pause = _PAUSE_SECONDS
         while True:
             known = self._updates
             if self._closing.wait(pause):
                 return
             if known == self._updates or time.monotonic() >= until:
                 return
-            pause = _LOOK_AGAIN
+            pause = _QUIET_SECONDS
 
     def _write_dirty(self) -> bool:
-        """Write every file that is behind; False if there was one, so that the next may wait."""
+        """Write every file that is out of date; return whether there was any."""
         with self._lock:
             days = sorted(self._dirty)
             self._dirty.clear()
             contents = [(day, self._shown[day].copy()) for day in days]
         for day, shown in contents:
             path = path_of(self._base, day)
-            began = time.monotonic()
+            started = time.monotonic()
             try:
-                is_ours = _look(path) == self._written.get(day)
+                is_ours = _state_of(path) == self._written.get(day)
                 self._written[day] = _put_in_place(path, _rendered(shown), is_ours=is_ours)
-                self._took(time.monotonic() - began)
+                self._on_written(time.monotonic() - started)
             except OSError as error:
                 log.error("daily_file_not_written path=%s reason=%s", path, error.strerror)
                 with self._lock:
                     self._dirty.add(day)
                 self._wake.set()
-        return not contents
+        return bool(contents)
 
-    def _find_touched(self) -> None:
+    def _find_changed_by_others(self) -> None:
         for day, written in list(self._written.items()):
-            if _look(path_of(self._base, day)) != written:
+            if _state_of(path_of(self._base, day)) != written:
                 with self._lock:
                     self._dirty.add(day)
 
 
-def _keep_unusable(path: Path) -> None:
-    """Keep a copy of what somebody else, or a power cut, left in the file's place."""
-    try:
-        read_figures(path)
-    except RejectMessage as error:
-        aside = set_aside(path, until_replaced=True)
-        log.warning("daily_file_set_aside path=%s kept=%s reason=%s", path, aside, error)
-
-
 def _put_in_place(path: Path, content: bytes, *, is_ours: bool) -> tuple[int, ...]:
-    """Have the file hold this; what it looks like, as long as nobody else changes it."""
-    # Looked at before it can be changed: whoever does so right afterwards is to be noticed.
-    there = _look(path)
+    """Make `content` the file at `path`; return the file's state, which shows later changes."""
+    # Taken before reading, so that a change right after it is noticed.
+    state = _state_of(path)
     with suppress(OSError):
         if path.read_bytes() == content:
-            return there
+            return state
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    ours = _look(temporary)
+    state = _state_of(temporary)
     if not is_ours:
-        # Not before there is something to replace it with: a full disk is tried again and again.
-        _keep_unusable(path)
+        # Only now that the replacement exists: a full disk would make a copy at every attempt.
+        _copy_if_unusable(path)
     temporary.replace(path)
-    return ours
+    return state
 
 
-def _look(path: Path) -> tuple[int, ...]:
+def _copy_if_unusable(path: Path) -> None:
+    """Keep a copy of a file that another program, or a power cut, left unusable."""
     try:
-        found = path.stat()
+        read_figures(path)
+    except RejectMessage as error:
+        aside = set_aside(path, until_replaced=True)
+        log.warning("daily_file_set_aside path=%s copy=%s reason=%s", path, aside, error)
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
     except OSError:
         return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _rendered(shown: dict[str, bytes]) -> bytes:

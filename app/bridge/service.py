@@ -206,7 +206,8 @@ class Bridge:
                 log.warning("journal_not_read reason=%s", error)
                 return
             batch = Batch(
-                entries[-1].position if entries else position, from_before=bool(rebuilding_until)
+                entries[-1].position if entries else position,
+                may_be_imported=bool(rebuilding_until),
             )
             for _, message in entries:
                 try:

@@ -64,13 +64,13 @@ def test_a_healthy_system_audits_clean(system: System, bridge: Process) -> None:
     done = audit(system, *PATIENT)
     assert (done.returncode, done.stderr) == (0, "")
     assert "no difference" in done.stdout
-    told = json.loads(audit(system, *PATIENT, "--json").stdout)
-    assert told["equal"]
-    assert told["reports"] == 4
-    assert told["looked_at"] == {"ledger": 4, "daily file": 4, "Firebase": 4}
+    found = json.loads(audit(system, *PATIENT, "--json").stdout)
+    assert found["equal"]
+    assert found["reports"] == 4
+    assert found["compared"] == {"ledger": 4, "daily file": 4, "Firebase": 4}
 
 
-def test_a_changed_daily_file_is_told_figure_by_figure_and_fixed(
+def test_a_changed_daily_file_is_reported_figure_by_figure_and_fixed(
     system: System, bridge: Process
 ) -> None:
     stop(bridge)
@@ -89,7 +89,7 @@ def test_a_changed_daily_file_is_told_figure_by_figure_and_fixed(
 
 
 @pytest.mark.parametrize("state", ["missing", "torn"])
-def test_a_daily_file_that_cannot_be_read_is_told_and_made_again(
+def test_a_daily_file_that_cannot_be_read_is_reported_and_written_again(
     system: System, bridge: Process, state: str
 ) -> None:
     stop(bridge)
@@ -99,7 +99,7 @@ def test_a_daily_file_that_cannot_be_read_is_told_and_made_again(
     done = audit(system, *AT_ONCE)
     assert done.returncode == 1
     assert "4 differences" in done.stdout
-    assert ("there is no " if state == "missing" else "is no daily JSON") in done.stdout
+    assert ("there is no " if state == "missing" else "is not a daily file") in done.stdout
     assert audit(system, *AT_ONCE, "--fix").returncode == 0
     assert system.daily_file() == right
     assert len(list(path.parent.glob("*.unusable-*"))) == (state == "torn")
@@ -114,7 +114,7 @@ def test_a_file_that_somebody_changes_is_fixed_by_the_bridge_that_runs(
     assert system.daily_file() == right
 
 
-def test_wrong_values_in_firebase_are_told_one_by_one_and_fixed(
+def test_wrong_values_in_firebase_are_reported_one_by_one_and_fixed(
     system: System, bridge: Process
 ) -> None:
     right = {symbol: node["performance"] for symbol, node in system.firebase.get().items()}
@@ -189,7 +189,7 @@ def test_reports_that_stream_in_are_no_difference_and_a_wrong_value_is(system: S
         assert system.firebase.get("services/OLD/performance/total") == 5
 
 
-def test_a_worker_that_is_away_is_told(system: System, bridge: Process) -> None:
+def test_a_worker_that_is_down_is_reported(system: System, bridge: Process) -> None:
     for process in system.processes:
         if process.log.name.startswith("worker"):
             process.signal(signal.SIGKILL)
@@ -204,13 +204,13 @@ def test_a_worker_that_is_away_is_told(system: System, bridge: Process) -> None:
 
 
 @pytest.mark.parametrize("kind", ["increment", "snapshot"])
-def test_an_adopted_opening_audits_clean(system: System, kind: str) -> None:
+def test_an_imported_opening_balance_audits_clean(system: System, kind: str) -> None:
     record = {"unrealized": 20.0, "realized": 0.0, "converted": 0.0}
     record["timestamp"] = midnight(today()).isoformat(timespec="microseconds")  # type: ignore[assignment]
-    opening = {"SOFI": {"total": 20.0} | record, "aggregate": {"total": 840.87} | record}
+    opening_balance = {"SOFI": {"total": 20.0} | record, "aggregate": {"total": 840.87} | record}
     path = path_of(system.base, today())
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(opening))
+    path.write_text(json.dumps(opening_balance))
     system.start_bridge(PROFIT_REPORT_KIND=kind)
     system.start_worker()
     system.report("SOFI", 1.01)
@@ -221,7 +221,7 @@ def test_an_adopted_opening_audits_clean(system: System, kind: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_day_before_the_ledger_is_told_and_its_file_left_alone(system: System) -> None:
+def test_a_day_before_the_ledger_is_reported_and_its_file_left_alone(system: System) -> None:
     system.start_bridge()
     path = path_of(system.base, today() - 30)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,10 +250,10 @@ def test_a_bridge_drops_old_reports_while_it_counts_and_says_so_of_their_day(
     system.report("SOFI", 1)
     day = str(midnight(old).date())
 
-    def told() -> str:
+    def errors() -> str:
         return audit(system, "--day", day, *AT_ONCE).stderr
 
-    wait_until(lambda: "no longer kept (LEDGER_DAYS_KEPT)" in told(), "a day of the past")
+    wait_until(lambda: "no longer kept (LEDGER_DAYS_KEPT)" in errors(), "a day of the past")
     wait_until(lambda: system.total("SOFI") == 1, "the report of now")
 
 
@@ -274,7 +274,7 @@ def test_what_cannot_be_reached_is_one_line_and_exit_code_1(
     away = f"127.0.0.1:{free_port()}"
     for environment, words in (
         ({"PROFIT_BASE_PATH": str(system.folder / "nowhere")}, "ledger"),
-        ({"FIREBASE_DATABASE_EMULATOR_HOST": away}, "cannot read Firebase"),
+        ({"FIREBASE_DATABASE_EMULATOR_HOST": away}, "cannot read from Firebase"),
     ):
         done = audit(system, *AT_ONCE, **environment)
         assert done.returncode == 1

@@ -104,7 +104,7 @@ def test_the_sums_of_an_imported_day_begin_at_its_opening_balance(tmp_path: Path
         "SOFI": Figures(10_000_000, 0, 10_000_000, 0, hour(DAY, 9)),
         "aggregate": Figures(12_000_000, 0, 12_000_000, 0, hour(DAY, 9)),
     }
-    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening=opening)
+    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening_balance=opening)
     code, out, _ = explain(tmp_path, "SOFI")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]

@@ -250,7 +250,7 @@ def test_a_second_bridge_refuses_to_keep_the_same_ledger(system: System) -> None
     system.start_bridge()
     second = system.run("-m", "app", "bridge")
     assert second.returncode == 1
-    assert "another bridge already keeps" in second.stderr
+    assert "another bridge already uses" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1
 
 

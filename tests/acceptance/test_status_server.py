@@ -166,7 +166,7 @@ def test_a_full_disk_is_noticed_by_an_idle_bridge_and_what_it_keeps_waiting_lags
     bridge.wait_until_ready_says(503, "No space left")
     system.redis.xadd("profit-bridge:journal", {"message": envelope(report())})
     bridge.wait_for(lag, lambda seconds: seconds > 1)
-    bridge.wait_until_ready_says(503, "the ledger takes nothing")
+    bridge.wait_until_ready_says(503, "the ledger cannot be written")
     assert bridge.get("healthz").status_code == 200
 
     (small_disk / "filler").unlink()

@@ -61,7 +61,9 @@ _RETRY = Edit(
     "raise task.retry(exc=error, countdown=pause) from None",
     "raise GiveUp(f'{error} {pause}') from None",
 )
-_TOUCHED = Edit("app/accounting/daily_file.py", "            self._find_touched()\n", "")
+_CHANGED_BY_OTHERS = Edit(
+    "app/accounting/daily_file.py", "            self._find_changed_by_others()\n", ""
+)
 
 PROTECTIONS = [
     # The bridge killed
@@ -75,13 +77,13 @@ PROTECTIONS = [
         (
             Edit(
                 "app/accounting/ledger.py",
-                'self._position("journal") or "0-0"',
+                'read_position(self._db, "journal") or "0-0"',
                 "f\"{__import__('time').time_ns() // 1_000_000}-0\"",
             ),
         ),
     ),
     Protection(
-        "what was recorded and perhaps not told is told at the next start",
+        "what was recorded and perhaps not published is published at the next start",
         tuple(
             _BRIDGE + f"test_killed_right_after_a_step[{step}]"
             for step in ("commit", "file", "send", "publish", "dispatch")
@@ -95,7 +97,7 @@ PROTECTIONS = [
         ),
     ),
     Protection(
-        "what an adopted file has is taken from its opening when the journal brings it",
+        "a report that an imported file contains is taken from its opening balance",
         (
             _BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",
             _RESTARTS
@@ -107,13 +109,13 @@ PROTECTIONS = [
         (
             Edit(
                 "app/accounting/bookkeeper.py",
-                "is_imported = report.timestamp_us <= until",
-                "is_imported = 0 > until",
+                "is_imported = report.timestamp_us <= imported_until",
+                "is_imported = False",
             ),
         ),
     ),
     Protection(
-        "what an adopted file has is looked for before anything else is counted",
+        "reports that an imported file contains are looked for before anything else is counted",
         (
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
@@ -121,16 +123,16 @@ PROTECTIONS = [
         (Edit("app/bridge/service.py", "if self._ledger.rebuilding_until:", "if False:"),),
     ),
     Protection(
-        "what moved from an opening to the rows is marked in the same transaction",
+        "a report that moves from an opening balance is marked in the same transaction",
         (_BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",),
-        (Edit("app/accounting/ledger.py", "published = recorded\n", "pass\n"),),
+        (Edit("app/accounting/ledger.py", "published = last_id\n", "pass\n"),),
     ),
     Protection(
         "one bridge per ledger",
         (_BRIDGE + "test_a_second_bridge_refuses_until_the_first_is_killed",),
         (
             Edit(
-                "app/accounting/ledger.py",
+                "app/accounting/ledger_file.py",
                 "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
                 "pass",
             ),
@@ -163,12 +165,12 @@ PROTECTIONS = [
     ),
     # Disks
     Protection(
-        "what the disk did not take is not counted, and tried again",
+        "what could not be written to the disk is not counted, and tried again",
         (_DISK + "test_disk_full",),
         (
             Edit(
                 "app/accounting/bookkeeper.py",
-                'raise RetryLater(f"the ledger takes nothing: {error}") from None',
+                'raise RetryLater(f"the ledger cannot be written: {error}") from None',
                 'log.error("not_counted %s", error)\n'
                 "            self._ledger.journal_position = batch.journal_position\n"
                 "            return []",
@@ -181,9 +183,9 @@ PROTECTIONS = [
         (
             Edit(
                 "app/accounting/ledger.py",
-                "outcomes: list[Outcome] = []",
-                "outcomes: list[Outcome] = []\n"
-                '        self._set_position("journal", journal_position)',
+                "moved: list[Outcome] = []\n",
+                "moved: list[Outcome] = []\n"
+                '        self._set_position("journal", journal_position)\n',
             ),
         ),
     ),
@@ -201,18 +203,24 @@ PROTECTIONS = [
                 "                self._wake.set()\n",
                 "",
             ),
-            _TOUCHED,
+            _CHANGED_BY_OTHERS,
         ),
     ),
     Protection(
-        "a daily file that somebody touched is made again",
+        "a daily file that another program changed is written again",
         tuple(_DISK + f"test_daily_file_harmed_under_load[{harm}]" for harm in ("delete", "flip")),
-        (_TOUCHED,),
+        (_CHANGED_BY_OTHERS,),
     ),
     Protection(
-        "a torn daily file is kept for a person",
+        "a torn daily file is copied for an operator",
         (_DISK + "test_daily_file_harmed_under_load[tear]",),
-        (Edit("app/accounting/daily_file.py", "    _keep_unusable(path)\n", "    pass\n"),),
+        (
+            Edit(
+                "app/accounting/daily_file.py",
+                "        _copy_if_unusable(path)\n",
+                "        pass\n",
+            ),
+        ),
     ),
     # Redis
     Protection(

@@ -124,7 +124,7 @@ def test_only_a_symbol_without_a_newer_day_is_news(reports: list[ProfitReport]) 
 
 @settings(max_examples=40, deadline=None)
 @given(REPORTS, st.integers(1, 7), st.sampled_from(["increment", "snapshot"]))
-def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
+def test_the_ledger_counts_each_identity_once_and_returns_the_same_totals(
     reports: list[ProfitReport], size: int, kind: ReportKind
 ) -> None:
     totals = Totals()
@@ -159,7 +159,7 @@ def test_the_ledger_counts_each_identity_once_and_gives_the_same_book_back(
 
 
 @given(st.builds(Figures, AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.just(1)))
-def test_an_opening_account_is_continued_even_if_its_symbols_do_not_make_it_up(
+def test_an_imported_account_is_continued_even_if_its_symbols_do_not_add_up_to_it(
     account: Figures,
 ) -> None:
     day = DayTotals("increment", {"SOFI": ZERO, AGGREGATE: account})

@@ -60,7 +60,7 @@ def audit(settings: Settings, as_json: bool, day: int | None, fix: bool, within:
                 "day": str(date_of(findings.day)),
                 "equal": not findings.differing,
                 "reports": findings.reports,
-                "looked_at": findings.looked_at,
+                "compared": findings.compared,
                 "differences": [one._asdict() for one in findings.differing],
                 "notes": findings.notes,
                 "fixed": fixed,
@@ -73,7 +73,7 @@ def audit(settings: Settings, as_json: bool, day: int | None, fix: bool, within:
 
 
 def _print_differences(findings: Findings) -> None:
-    counts = ", ".join(f"{place} {count}" for place, count in findings.looked_at.items())
+    counts = ", ".join(f"{place} {count}" for place, count in findings.compared.items())
     print_lines(f"{date_of(findings.day)}: {findings.reports} reports; figures of: {counts}")
     print_lines(*map(_described, findings.differing), *(f"  {note}" for note in findings.notes))
     count = len(findings.differing)
@@ -84,7 +84,8 @@ def _described(one: Difference) -> str:
     place = f"  {one.place}  {one.symbol}"
     if one.place == LEDGER:
         unit = "microseconds" if one.field == "timestamp_us" else "millionths"
-        return f"{place}  {one.field}: rows one by one {one.found}, added up {one.expected} {unit}"
+        sums = f"report by report {one.found}, summed by SQLite {one.expected} {unit}"
+        return f"{place}  {one.field}: {sums}"
     if one.field:
         return f"{place}  {one.field}: ledger {_figure(one.expected)}, there {_figure(one.found)}"
     if one.found is None:

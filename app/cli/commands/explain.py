@@ -16,7 +16,7 @@ from app.cli.options import command, day_option, json_option, whole
 from app.cli.output import print_json_line, print_lines
 from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, stored_symbol, to_text
 from app.errors import RejectMessage, StopProgram, WrongUse
-from app.operations.audit import Step, account, steps, verdict
+from app.operations.audit import Breakdown, Step, check_daily_file
 from app.settings import Settings
 
 
@@ -49,14 +49,14 @@ def explain(
             figures = _print_account(reader, moment, as_json)
         else:
             figures = _print_symbol(reader, moment, last, as_json)
-        found = verdict(settings, reader, day, symbol, figures)
+        found = check_daily_file(settings, reader, day, symbol, figures)
     shown = msgspec.json.decode(figures.shown(settings.profit_decimals))
     if as_json:
         print_json_line({"sum": amount_table.numbers(figures), "shown": shown, **found._asdict()})
     else:
         decimals = settings.profit_decimals
         amounts = "  ".join(f"{name} {shown[name]:,.{decimals}f}" for name in FIELDS)
-        print_lines("", f"shown as  {amounts}", f"          {found.said}")
+        print_lines("", f"shown as  {amounts}", f"          {found.message}")
     return 0 if found.equal else 1
 
 
@@ -81,9 +81,10 @@ class _Moment(NamedTuple):
 def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _Moment:
     """Find what there is to explain; raise StopProgram, with a hint, if there is nothing."""
     date = date_of(day)
-    if day < reader.kept_from():
+    if day < reader.complete_from():
         raise StopProgram(f"the reports of {date} are no longer kept (LEDGER_DAYS_KEPT)")
-    symbols = reader.symbols(day)
+    kind = reader.kind_of(day) or kind
+    symbols = reader.figures(day, kind).keys() - {AGGREGATE}
     if not symbols:
         near = " and ".join(str(date_of(one)) for one in reader.nearest_days(day))
         raise StopProgram(
@@ -96,7 +97,7 @@ def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _M
         hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(symbols)[:8])}"
         raise StopProgram(f"the ledger has no {symbol} on {date}; {hint}")
     extent = reader.extent(day, None if symbol == AGGREGATE else symbol)
-    return _Moment(symbol, day, reader.kind_of(day) or kind, reader.opening_balance(day), extent)
+    return _Moment(symbol, day, kind, reader.opening_balance(day), extent)
 
 
 def _print_symbol(
@@ -106,7 +107,9 @@ def _print_symbol(
     symbol, day, kind, opening_balances, extent = moment
     opening = opening_balances.get(symbol)
     figures = opening or ZERO
-    stepping = steps(kind, figures, reader.paged(day, extent, symbol))
+    breakdown = Breakdown(kind, {symbol: figures})
+    reports = reader.reports(day, after=extent.first - 1, up_to=extent.last, symbol=symbol)
+    stepping = map(breakdown.add, reports)
     skipped = max(0, extent.reports - last) if last else 0
     for step in itertools.islice(stepping, skipped):
         figures = step.figures
@@ -162,22 +165,27 @@ def _as_json(step: Step) -> dict[str, Any]:
 
 def _print_account(reader: LedgerReader, moment: _Moment, as_json: bool) -> Figures:
     """Print what each symbol contributes to the account; return the account's figures."""
-    found = account(moment.kind, moment.opening_balance, reader.paged(moment.day, moment.extent))
+    _, day, kind, opening_balance, extent = moment
+    breakdown = Breakdown(kind, opening_balance)
+    for report in reader.reports(day, after=extent.first - 1, up_to=extent.last):
+        breakdown.add(report)
+    rows = breakdown.shares()
+    account = rows.pop(AGGREGATE)
+    _, figures = account
     # The account in an imported daily file may be more than the sum of its symbols.
-    unassigned = found.remainder if any(found.remainder.amounts) else None
-    rows = {share.symbol: (share.reports, share.figures) for share in found.shares}
+    unassigned = breakdown.unassigned()
+    has_unassigned = any(unassigned.amounts)
     if as_json:
-        rest = None if unassigned is None else amount_table.numbers(unassigned)
+        rest = amount_table.numbers(unassigned) if has_unassigned else None
         print_json_line(moment.as_json() | {"unassigned": rest})
         for symbol, row in amount_table.as_json(rows).items():
             print_json_line({"symbol": symbol, **row})
-        return found.figures
-    count = moment.extent.reports
+        return figures
     symbols = f"{len(rows):,} symbol{'' if len(rows) == 1 else 's'}"
     print_lines(
-        f"{AGGREGATE} on {date_of(moment.day)} (UTC): {_many(count, moment.kind)} of {symbols}", ""
+        f"{AGGREGATE} on {date_of(day)} (UTC): {_many(extent.reports, kind)} of {symbols}", ""
     )
-    if unassigned is not None:
+    if has_unassigned:
         rows["(unassigned)"] = (0, unassigned)
-    print_lines(*amount_table.table(rows | {"sum": (count, found.figures)}))
-    return found.figures
+    print_lines(*amount_table.table(rows | {"sum": account}))
+    return figures

@@ -15,7 +15,7 @@ from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_de
 from app.domain import DAY, FIELDS, MILLIONTHS, ProfitReport, ReportKind, date_of, to_text
 from app.errors import StopProgram, WrongUse
 from app.messaging import connect, reaching
-from app.operations.audit import Tally, same_amounts
+from app.operations.audit import Breakdown, same_amounts
 from app.publisher import NotPublished, RedisPublisher
 from app.settings import Settings, masked
 from app.shutdown import ShutdownRequested, ShutdownSignals
@@ -67,11 +67,11 @@ def replay(
             publisher = RedisPublisher(target, spool=settings.publisher_spool_path)
             with closing(publisher):
                 replayed, problem = _send(publisher, reports, kind, extent.reports)
-        recorded = Tally(kind)
-        for report in reader.paged(day, extent):
+        recorded = Breakdown(kind)
+        for report in reader.reports(day, after=extent.first - 1, up_to=extent.last):
             recorded.add(report)
-    sums = replayed.sums(replayed.days[0] if replayed.days else day)
-    equal = same_amounts(sums, recorded.sums(day))
+    sums = replayed.shares()
+    equal = same_amounts(sums, recorded.shares())
     date = str(date_of(day))
     if as_json:
         sent = 0 if dry_run else replayed.reports
@@ -106,7 +106,7 @@ def _checked_target(settings: Settings, target: str | None, not_real: bool) -> s
 
 
 def _extent(reader: LedgerReader, day: int) -> Extent:
-    if day < reader.kept_from():
+    if day < reader.complete_from():
         raise StopProgram(f"the reports of {date_of(day)} are no longer kept (LEDGER_DAYS_KEPT)")
     extent = reader.extent(day)
     if not extent.reports:
@@ -153,9 +153,9 @@ def data_of(report: ProfitReport) -> dict[str, object]:
 
 def _send(
     publisher: RedisPublisher, reports: Iterable[ProfitReport], kind: ReportKind, count: int
-) -> tuple[Tally, str]:
+) -> tuple[Breakdown, str]:
     """Send each report when it is due; return what was sent, and why it ended early if it did."""
-    sent = Tally(kind)
+    sent = Breakdown(kind)
     try:
         with ShutdownSignals() as signals, progress("replaying") as show:
             for report in reports:
@@ -170,14 +170,14 @@ def _send(
     return sent, ""
 
 
-def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: bool) -> Tally:
+def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: bool) -> Breakdown:
     """Print each report as it would be sent."""
-    tally = Tally(kind)
+    breakdown = Breakdown(kind)
     if not as_json:
         amounts = amount_table.heading(*FIELDS)
         print_lines(f"{'time':<15}  {'symbol':<9} {'sender':<12}{amounts}".rstrip())
     for report in reports:
-        tally.add(report)
+        breakdown.add(report)
         if as_json:
             print_json_line(data_of(report) | {"sender": report.sender})
         else:
@@ -186,4 +186,4 @@ def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: b
             print_lines(f"{time_text}  {report.symbol:<9} {report.sender:<12}{amounts}".rstrip())
     if not as_json:
         print_lines("")
-    return tally
+    return breakdown

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections import defaultdict
 
 import click
 
@@ -12,10 +13,10 @@ from app.cli.output import print_json, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_real_database
 from app.dev.bots import FIRST_PRICES, RATE, make_bots, trade
 from app.dev.trading_day import moments
-from app.domain import date_of, read_report, reported_symbol
+from app.domain import date_of, day_of, read_report, reported_symbol
 from app.errors import RejectMessage, WrongUse
 from app.messaging import connect, reaching
-from app.operations.audit import Tally
+from app.operations.audit import Breakdown
 from app.publisher import RedisPublisher
 from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals
@@ -83,7 +84,8 @@ def simulate(
     chance = random.Random(seed)  # noqa: S311 - chance, not secrets
     traded = list(dict.fromkeys(symbols)) or list(FIRST_PRICES)
     traders = make_bots(traded, chance, bots or 0)
-    tally = Tally("increment")
+    days: defaultdict[int, Breakdown] = defaultdict(lambda: Breakdown("increment"))
+    done = 0
     publisher = RedisPublisher(settings.redis_url, spool=settings.publisher_spool_path)
     began = time.monotonic()
     try:
@@ -91,20 +93,22 @@ def simulate(
             plan = moments(fills, seconds, chance)
             for sender, data in trade(traders, plan, publisher, chance, signals.sleep):
                 message = json.dumps({"data": data, "sender": sender}).encode()
-                tally.add(read_report(message, time.time_ns() // 1000)[0])
+                report, _ = read_report(message, time.time_ns() // 1000)
+                days[day_of(report.timestamp_us)].add(report)
+                done += 1
                 took = time.monotonic() - began
-                show(f"{tally.reports:,} of {fills:,} fills, {tally.reports / took:,.1f}/s")
+                show(f"{done:,} of {fills:,} fills, {done / took:,.1f}/s")
     except ShutdownRequested:
         pass
     finally:
         took = time.monotonic() - began
         publisher.close()
-    sums = {str(date_of(day)): tally.sums(day) for day in tally.days}
-    per_second = tally.reports / took
+    sums = {str(date_of(day)): breakdown.shares() for day, breakdown in days.items()}
+    per_second = done / took
     if as_json:
         print_json(
             {
-                "fills": tally.reports,
+                "fills": done,
                 "bots": len(traders),
                 "seconds": round(took, 3),
                 "fills_per_second": round(per_second, 3),
@@ -115,7 +119,7 @@ def simulate(
         )
         return 0
     print_lines(
-        f"{tally.reports:,} fills by {len(traders):,} bots in {took:.1f} s: {per_second:,.1f}/s of "
+        f"{done:,} fills by {len(traders):,} bots in {took:.1f} s: {per_second:,.1f}/s of "
         f"the wanted {rate:,g}/s; --seed {seed}"
     )
     for day, rows in sums.items():

@@ -1,7 +1,7 @@
-"""A day added up anew from the ledger's rows, and held against what others show."""
+"""The audit: a day recomputed from the ledger's reports, and compared with what others show."""
 
 from app.operations.audit.auditor import Auditor, Findings
-from app.operations.audit.breakdown import Step, account, steps
+from app.operations.audit.breakdown import Breakdown, Shares, Step, same_amounts
 from app.operations.audit.comparison import (
     FILE,
     FIREBASE,
@@ -11,26 +11,23 @@ from app.operations.audit.comparison import (
     contradictions,
     differences,
 )
-from app.operations.audit.daily_file_check import verdict
-from app.operations.audit.rebuilt_day import LedgerDay
-from app.operations.audit.tally import Sums, Tally, same_amounts
+from app.operations.audit.daily_file_check import check_daily_file
+from app.operations.audit.ledger_day import LedgerDay
 
 __all__ = [
     "FILE",
     "FIREBASE",
     "LEDGER",
     "Auditor",
+    "Breakdown",
     "Difference",
     "Findings",
     "LedgerDay",
+    "Shares",
     "Step",
-    "Sums",
-    "Tally",
-    "account",
+    "check_daily_file",
     "compare",
     "contradictions",
     "differences",
     "same_amounts",
-    "steps",
-    "verdict",
 ]

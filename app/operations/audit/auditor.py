@@ -1,20 +1,20 @@
-"""The audit: a day made again from the ledger's rows, and held against what everybody sees.
+"""The audit: a day recomputed from the ledger's reports, and compared with what everybody sees.
 
-Looking changes nothing, and needs no stop: what the daily file or Firebase shows is right if the
-ledger had it at the beginning of the audit or later. What is behind is looked at again for a while.
+An audit changes nothing and needs no stop. What the daily file or Firebase shows is right if the
+ledger had it when the audit began, or later. What differs is checked again for a while, because it
+may be on its way.
 """
 
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from app.accounting import DailyFiles, LedgerReader, held_if_free, path_of, set_aside
+from app.accounting import DailyFiles, LedgerReader, path_of, set_aside, try_lock
 from app.delivery import (
     Candidate,
     FailedStores,
@@ -22,36 +22,23 @@ from app.delivery import (
     LatestValueStore,
     StoreResult,
 )
-from app.domain import (
-    BEHIND_LIMIT,
-    PERFORMANCE,
-    ZERO,
-    Update,
-    date_of,
-)
-from app.errors import Outdated, StopProgram
-from app.firebase import (
-    CONNECTIONS,
-    FIREBASE_ERRORS,
-    FirebaseClient,
-    escape_key,
-    node_path,
-    rate_limiter_of,
-    unescape_key,
-)
+from app.domain import BEHIND_LIMIT, PERFORMANCE, ZERO, Update, date_of
+from app.errors import StopProgram
 from app.operations.audit.comparison import (
     FILE,
     FIREBASE,
     LEDGER,
     Difference,
+    Record,
     compare,
     contradictions,
 )
-from app.operations.audit.rebuilt_day import LedgerDay
+from app.operations.audit.ledger_day import LedgerDay
+from app.operations.audit.performances import Performances
 from app.settings import Settings
 
 _PAUSE = 0.25
-_BULK = 500
+_BULK_SIZE = 500
 _FILE_WITHIN = 10.0
 
 
@@ -60,62 +47,25 @@ class Findings:
     """What an audit found."""
 
     day: int
-    reports: int = 0
-    looked_at: dict[str, int] = field(default_factory=dict)
-    """How many figures, the account's among them, there are of the day in each place."""
+    reports: int
+    compared: dict[str, int] = field(default_factory=dict)
+    """How many records of the day each place has, including the account's."""
     differing: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What a person should know besides, such as that a file is torn."""
-
-
-class _FirebaseReader(FirebaseClient):
-    """Reads what the front end reads; and the ledger being right, it writes over what is not."""
-
-    def store_many(self, updates: Sequence[Update]) -> None:
-        """Store as ever, and also over a performance whose time is wrongly a later one."""
-        try:
-            super().store_many(updates)
-        except Outdated:
-            # The rules let nothing older be written over it, but it may be removed.
-            super().store_many([update._replace(value={}) for update in updates])
-            super().store_many(updates)
-
-    def symbols(self) -> list[str]:
-        """Every symbol that has a node."""
-        with self._reading():
-            found = self._root.get(shallow=True)
-        keys = found if isinstance(found, Mapping) else ()
-        # Another key is none of ours.
-        return [unescape_key(key) for key in keys if escape_key(unescape_key(key)) == key]
-
-    def performances(self, symbols: Collection[str]) -> dict[str, Any]:
-        """The performance of each symbol, where there is one."""
-        with self._reading(), ThreadPoolExecutor(CONNECTIONS) as threads:
-            nodes = dict(zip(symbols, threads.map(self._performance, symbols), strict=True))
-        return {symbol: node for symbol, node in nodes.items() if node is not None}
-
-    def _performance(self, symbol: str) -> Any:
-        return self._root.child(node_path(symbol, PERFORMANCE)).get()
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except FIREBASE_ERRORS as error:
-            raise StopProgram(f"cannot read Firebase at {self.url}: {error}") from None
+    """What else a person should know, such as that a file is torn."""
 
 
 class Auditor:
     """Audits one day, and fixes what it finds.
 
     Args:
-        settings: of this process.
-        day: to be audited, counted from 1970-01-01.
-        today: the day that it is now.
-        in_firebase: whether Firebase is looked at too.
+        settings: This process's settings.
+        day: The day to audit, counted from 1970-01-01.
+        today: The current day.
+        in_firebase: Whether to compare Firebase too.
 
     Raises:
-        StopProgram: there is no ledger, or no database is set.
+        StopProgram: There is no ledger, or no database is set.
     """
 
     def __init__(
@@ -124,54 +74,53 @@ class Auditor:
         self._settings = settings
         self._base = settings.profit_base_path
         self._day = day
-        self._oldest = today - BEHIND_LIMIT.days
+        self._oldest_day = today - BEHIND_LIMIT.days
         self._path = path_of(self._base, day)
         self._reader = LedgerReader(self._base)
-        # A day for which no report may come any more is proposed to Firebase by nobody.
-        self._firebase = (
-            _FirebaseReader(settings, rate_limiter_of(settings).acquire)
-            if in_firebase and day >= self._oldest
-            else None
-        )
+        # Nobody proposes a day to Firebase that no report can be for any more.
+        has_firebase = in_firebase and day >= self._oldest_day
+        self._performances = Performances(settings) if has_firebase else None
 
     def close(self) -> None:
-        """Give ledger and connections back."""
+        """Close the ledger and the connections."""
         self._reader.close()
-        if self._firebase:
-            self._firebase.close()
+        if self._performances:
+            self._performances.close()
 
     def audit(self, patience: float) -> Findings:
         """Compare ledger, daily file and Firebase.
 
         Args:
-            patience: seconds for which what differs is looked at again before it is told.
+            patience: Seconds for which to check differences again before they are reported.
 
         Raises:
-            StopProgram: one of them cannot be read.
+            StopProgram: One of the three cannot be read.
         """
-        give_up_at = time.monotonic() + patience
+        deadline = time.monotonic() + patience
         with self._reader.at_one_moment():
-            if self._day < self._reader.kept_from():
+            if self._day < self._reader.complete_from():
                 raise StopProgram(
                     f"the reports of {date_of(self._day)} are no longer kept (LEDGER_DAYS_KEPT): "
                     "there is nothing to compare with"
                 )
-            day = LedgerDay(self._settings, self._day, self._oldest, self._reader)
-            findings = Findings(self._day, day.reports)
-            sums = self._reader.sums(self._day, day.kind)
-            findings.differing = contradictions(day.kind, day.opening_balance, sums, day.totals)
-        suspects: dict[str, Collection[str]] = {FIREBASE: self._in_firebase(day)}
+            day = LedgerDay(self._settings, self._day, self._oldest_day, self._reader)
+            summed = self._reader.figures(self._day, day.kind)
+        findings = Findings(self._day, day.reports, differing=contradictions(summed, day.totals))
+        suspects: dict[str, Collection[str]] = {FIREBASE: self._symbols_in_firebase(day)}
         while True:
             file, findings.notes = self._read_file()
-            nodes = self._firebase.performances(suspects[FIREBASE]) if self._firebase else {}
+            nodes = self._performances.read(suspects[FIREBASE]) if self._performances else {}
+            # The ledger last: it is never behind what was read before.
             with self._reader.at_one_moment():
                 day.catch_up()
             nodes = {symbol: node for symbol, node in nodes.items() if day.owns(symbol, node)}
-            differing = self._differing(day, file, nodes, suspects)
-            if not findings.looked_at:
-                found = {LEDGER: len(day.records()), FILE: len(file), FIREBASE: len(nodes)}
-                findings.looked_at = found
-            if not differing or time.monotonic() >= give_up_at:
+            differing = _confirmed(day, file, nodes, suspects)
+            findings.compared = findings.compared or {
+                LEDGER: len(day.records()),
+                FILE: len(file),
+                FIREBASE: len(nodes),
+            }
+            if not differing or time.monotonic() >= deadline:
                 break
             suspects = {
                 place: {one.symbol for one in differing if one.place == place}
@@ -180,137 +129,125 @@ class Auditor:
             time.sleep(_PAUSE)
         findings.differing += differing
         if day.is_empty and file:
-            findings.notes.append(
-                f"{self._path} is of a day that the ledger does not know: it is left alone"
-            )
+            findings.notes.append(f"the ledger has nothing of that day: {self._path} is left alone")
         return findings
 
     def fix(self, findings: Findings) -> list[str]:
-        """Write the daily file again, and store in Firebase again, where they were found wrong.
+        """Write the daily file again, and store in Firebase again, where they were wrong.
 
         Returns:
-            What was done and what could not be, for people.
+            What was done and what could not be done, for people.
 
         Raises:
-            StopProgram: the folder or Firebase cannot be used.
+            StopProgram: The folder or Firebase cannot be used.
             RetryLater: Redis or Firebase cannot be reached.
         """
         done = []
         if any(one.place == FILE for one in findings.differing):
             done.append(self._fix_file())
-        wrong = {one.symbol for one in findings.differing if one.place == FIREBASE}
-        for some in _in_parts(sorted(wrong)):
-            done += self._fix_firebase(some)
+        wrong = sorted({one.symbol for one in findings.differing if one.place == FIREBASE})
+        for start in range(0, len(wrong), _BULK_SIZE):
+            done += self._fix_firebase(wrong[start : start + _BULK_SIZE])
         return done
 
-    def _in_firebase(self, day: LedgerDay) -> Collection[str]:
-        """The symbols of which Firebase may show this day."""
-        if not self._firebase:
+    def _symbols_in_firebase(self, day: LedgerDay) -> Collection[str]:
+        """Return the symbols for which Firebase may show this day."""
+        if not self._performances:
             return ()
-        candidates = {*day.records(), *self._firebase.symbols()}
         return {
             symbol
-            for symbol in candidates
+            for symbol in (*day.records(), *self._performances.symbols())
             if self._settings.stores(symbol) and day.newest.get(symbol, self._day) <= self._day
         }
 
-    def _differing(
-        self,
-        day: LedgerDay,
-        file: Mapping[str, Any],
-        nodes: Mapping[str, Any],
-        suspects: Mapping[str, Collection[str]],
-    ) -> list[Difference]:
-        """What differs, of what differed before, and was not right a moment ago."""
-        stored = {symbol for symbol in suspects[FIREBASE] if day.newest.get(symbol) == self._day}
-        seen = {FILE: file, FIREBASE: nodes}
-        return [
-            one
-            for one in compare(day.records(), file, nodes, stored)
-            if one.symbol in suspects.get(one.place, (one.symbol,))
-            and not day.had(one.symbol, seen[one.place].get(one.symbol))
-        ]
-
     def _read_file(self) -> tuple[dict[str, Any], list[str]]:
-        """What the daily file shows, and what is wrong with it as a whole."""
+        """Return what the daily file shows, and what is wrong with it as a whole."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Any]), []
         except FileNotFoundError:
             return {}, [f"there is no {self._path}"]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return {}, [f"{self._path} is no daily JSON: {error}"]
+            return {}, [f"{self._path} is not a daily file: {error}"]
         except OSError as error:
             raise StopProgram(f"{self._path} cannot be read: {error.strerror}") from None
 
     def _fix_file(self) -> str:
-        with held_if_free(self._base) as is_free:
-            if not is_free and self._day >= self._oldest:
-                return f"{self._path} is left to the bridge that is running: it sees to it itself"
+        lock = try_lock(self._base)
+        if lock is None and self._day >= self._oldest_day:
+            return f"{self._path} is left to the running bridge, which writes it again"
+        with lock or nullcontext():
             day = self._day_now(self._day)
             if day.is_empty:
                 return f"{self._path} is left alone"
             try:
-                aside = set_aside(self._path).name if self._path.exists() else ""
+                aside = set_aside(self._path) if self._path.exists() else None
             except OSError as error:
                 raise StopProgram(f"{self._path} cannot be moved: {error.strerror}") from None
+            decimals = self._settings.profit_decimals
+            shown = [(s, one.shown(decimals)) for s, one in day.totals.items() if one != ZERO]
             files = DailyFiles(self._base)
-            files.update(
-                {
-                    self._day: [
-                        (symbol, figures.shown(self._settings.profit_decimals))
-                        for symbol, figures in day.totals.items()
-                        if figures != ZERO
-                    ]
-                }
-            )
+            files.update({self._day: shown})
             files.start()
             if not files.close(_FILE_WITHIN):
                 raise StopProgram(f"{self._path} cannot be written")
-        return f"{self._path} is written again" + (f"; {aside} is what it was" if aside else "")
+        return f"{self._path} was written again" + (
+            f"; the old one is {aside.name}" if aside else ""
+        )
 
     def _fix_firebase(self, symbols: Collection[str]) -> list[str]:
-        """Store the newest figures of `symbols`, and nothing where the ledger has none."""
-        if not self._firebase:
+        """Store the newest figures of `symbols`; remove those that the ledger does not have."""
+        if not self._performances:
             return []
         register = LatestValueRegister(self._settings.redis_url)
-        # Before the figures are read: a bridge that has newer ones proposes them above this.
+        # Before the figures are read: a bridge proposes newer ones with a higher revision.
         revision = register.next_revision()
-        with self._reader.at_one_moment():
-            newest = self._reader.newest_days(self._oldest)
-        days = {newest[symbol] for symbol in symbols if symbol in newest}
-        records = {day: self._day_now(day).records() for day in days}
         candidates = [
-            # An empty node is none.
-            Candidate(
-                Update(
-                    symbol,
-                    PERFORMANCE,
-                    records[newest[symbol]].get(symbol, {}) if symbol in newest else {},
-                ),
-                revision,
-            )
-            for symbol in symbols
+            Candidate(Update(symbol, PERFORMANCE, record), revision)
+            for symbol, record in self._newest_records(symbols).items()
         ]
         failed_stores = FailedStores(self._settings.redis_url)
-        store = LatestValueStore(register, self._firebase, failed_stores)
-        return _said(store.store(candidates, task=f"audit-{uuid.uuid4().hex}"))
+        store = LatestValueStore(register, self._performances, failed_stores)
+        return _described(store.store(candidates, task=f"audit-{uuid.uuid4().hex}"))
+
+    def _newest_records(self, symbols: Collection[str]) -> dict[str, Record]:
+        """Return the record of each symbol's newest day; an empty one removes the node."""
+        with self._reader.at_one_moment():
+            newest = self._reader.newest_days(self._oldest_day)
+        days = {newest[symbol] for symbol in symbols if symbol in newest}
+        records = {day: self._day_now(day).records() for day in days}
+        return {
+            symbol: records.get(newest.get(symbol, -1), {}).get(symbol, {}) for symbol in symbols
+        }
 
     def _day_now(self, day: int) -> LedgerDay:
         with self._reader.at_one_moment():
-            return LedgerDay(self._settings, day, self._oldest, self._reader)
+            return LedgerDay(self._settings, day, self._oldest_day, self._reader)
 
 
-def _said(stored: StoreResult) -> list[str]:
-    done = [
-        f"Firebase: {update.symbol} is {'stored again' if update.value else 'removed'}"
-        for update in stored.written
+def _confirmed(
+    day: LedgerDay,
+    file: Mapping[str, Any],
+    nodes: Mapping[str, Any],
+    suspects: Mapping[str, Collection[str]],
+) -> list[Difference]:
+    """Return the differences of suspects, without what was right a moment ago."""
+    stored = {symbol for symbol in suspects[FIREBASE] if day.newest.get(symbol) == day.day}
+    found = {FILE: file, FIREBASE: nodes}
+    return [
+        one
+        for one in compare(day.records(), file, nodes, stored)
+        if one.symbol in suspects.get(one.place, (one.symbol,))
+        and not day.had(one.symbol, found[one.place].get(one.symbol))
     ]
-    if stored.current:
-        done.append(f"Firebase: {stored.current} were given a newer revision by somebody else")
-    if stored.held:
-        done.append(f"Firebase: {stored.held} are left to the tasks that store there")
-    return done + [f"Firebase: {update.symbol}: {error}" for update, error in stored.refused]
 
 
-def _in_parts(symbols: list[str]) -> Iterable[list[str]]:
-    return (symbols[start : start + _BULK] for start in range(0, len(symbols), _BULK))
+def _described(result: StoreResult) -> list[str]:
+    done = [
+        f"Firebase: {update.symbol} was {'stored again' if update.value else 'removed'}"
+        for update in result.written
+    ]
+    if result.current:
+        done.append(f"Firebase: {result.current} have a newer value by now")
+    if result.held:
+        done.append(f"Firebase: {result.held} are left to the tasks that are storing them")
+    return done + [f"Firebase: {update.symbol}: {error}" for update, error in result.refused]

@@ -1,81 +1,76 @@
-"""Where a figure comes from: its reports one by one, with the sum after each. Pure."""
+"""The reports of a day one by one, and what each symbol's reports add up to."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from app.domain import DayTotals, Figures, ProfitReport, ReportKind
+from app.channels import AGGREGATE
+from app.domain import ZERO, DayTotals, Figures, ProfitReport, ReportKind
+
+Shares = dict[str, tuple[int, Figures]]
+"""The number of reports and the figures of each symbol, in order, and of the account at the end."""
 
 
 class Step(NamedTuple):
     """One report, and the figures of its symbol after it."""
 
     number: int
-    """From 1, in the order of acceptance."""
+    """Counted from 1, in the order of acceptance."""
     report: ProfitReport
     figures: Figures
     counts: bool
     """False for a snapshot that is older than the one before it: it changes nothing."""
 
 
-def steps(kind: ReportKind, opening: Figures, reports: Iterable[ProfitReport]) -> Iterator[Step]:
-    """Count the reports of one symbol one by one.
+class Breakdown:
+    """What the reports of one day add up to, report by report and symbol by symbol.
 
     Args:
-        kind: what a report of the day means.
-        opening: what an adopted file has of the symbol and no report does.
-        reports: of one symbol, in the order of acceptance.
+        kind: What a report of the day means.
+        opening_balance: Figures that no report accounts for: by symbol, the account as `aggregate`.
     """
-    totals: DayTotals | None = None
-    for number, report in enumerate(reports, 1):
-        if totals is None:
-            totals = DayTotals(kind, {report.symbol: opening})
-        before = totals.symbols[report.symbol]
-        figures = totals.apply(report)
-        yield Step(
-            number,
-            report,
-            figures,
-            kind == "increment" or report.timestamp_us >= before.timestamp_us,
-        )
+
+    def __init__(
+        self, kind: ReportKind, opening_balance: Mapping[str, Figures] | None = None
+    ) -> None:
+        self._kind = kind
+        self._totals = DayTotals(kind, dict(opening_balance or {}))
+        self._counts = dict.fromkeys(self._totals.symbols, 0)
+        self.reports = 0
+        """How many reports were added."""
+
+    def add(self, report: ProfitReport) -> Step:
+        """Count the next report."""
+        symbol = report.symbol
+        before = self._totals.symbols.get(symbol, ZERO)
+        figures = self._totals.apply(report)
+        self._counts[symbol] = self._counts.get(symbol, 0) + 1
+        self.reports += 1
+        counts = self._kind == "increment" or report.timestamp_us >= before.timestamp_us
+        return Step(self.reports, report, figures, counts)
+
+    def shares(self) -> Shares:
+        """Return what each symbol contributes, and the account."""
+        shares = {
+            symbol: (self._counts[symbol], self._totals.symbols[symbol])
+            for symbol in sorted(self._counts)
+        }
+        return shares | {AGGREGATE: (self.reports, self._totals.account)}
+
+    def unassigned(self) -> Figures:
+        """Return what the account of an imported file has beyond the symbols in it."""
+        unassigned = self._totals.account
+        for figures in self._totals.symbols.values():
+            unassigned = unassigned.minus(figures)
+        return msgspec.structs.replace(unassigned, timestamp_us=0)
 
 
-class Share(NamedTuple):
-    """What one symbol is of the account."""
-
-    symbol: str
-    reports: int
-    figures: Figures
+def same_amounts(one: Shares, other: Shares) -> bool:
+    """Return whether both have the same reports and amounts, whatever their timestamps."""
+    return _amounts(one) == _amounts(other)
 
 
-class Account(NamedTuple):
-    """The account as what its symbols add up to."""
-
-    shares: list[Share]
-    """By symbol."""
-    remainder: Figures
-    """What the account of an adopted file was more than the symbols in it."""
-    figures: Figures
-
-
-def account(
-    kind: ReportKind, opening: Mapping[str, Figures], reports: Iterable[ProfitReport]
-) -> Account:
-    """Count all reports of a day, and say which symbol made what of it.
-
-    Args:
-        kind: what a report of the day means.
-        opening: what an adopted file has and no report does, with the account as `aggregate`.
-        reports: in the order of acceptance.
-    """
-    totals = DayTotals(kind, dict(opening))
-    counts: dict[str, int] = dict.fromkeys(totals.symbols, 0)
-    for report in reports:
-        totals.apply(report)
-        counts[report.symbol] = counts.get(report.symbol, 0) + 1
-    shares = [Share(symbol, counts[symbol], totals.symbols[symbol]) for symbol in sorted(counts)]
-    remainder = totals.account
-    for share in shares:
-        remainder = remainder.minus(share.figures)
-    return Account(shares, msgspec.structs.replace(remainder, timestamp_us=0), totals.account)
+def _amounts(shares: Shares) -> dict[str, tuple[int, ...]]:
+    amounts = {symbol: (count, *figures.amounts) for symbol, (count, figures) in shares.items()}
+    return {symbol: values for symbol, values in amounts.items() if any(values)}

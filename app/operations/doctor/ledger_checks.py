@@ -79,7 +79,7 @@ def _compare(deployment: Deployment, places: set[str], *, in_firebase: bool) -> 
         return Finding(FAIL, found, "correct them: python -m app audit --fix")
     if not findings.reports:
         return Finding(OK, "no reports today yet")
-    count = findings.looked_at[LEDGER]
+    count = findings.compared[LEDGER]
     return Finding(OK, f"equal to the ledger: {count} symbols, the account included")
 
 

@@ -1,4 +1,4 @@
-"""What was recorded is counted at the next start, whenever that is."""
+"""What was recorded is counted at the next start, whenever that is; lost ledgers are rebuilt."""
 
 import json
 import sqlite3
@@ -37,7 +37,7 @@ def total_in(fields: bytes) -> float:
 
 
 def leave_file(folder: Path, total: float) -> None:
-    """Leave today's file as another program, or a ledger that is lost, has made it."""
+    """Leave today's file as another program, or a ledger that was lost, made it."""
     path = path_of(folder, TODAY)
     path.parent.mkdir(parents=True)
     amounts = {"total": total, "unrealized": 0, "realized": 0, "converted": 0}
@@ -45,7 +45,7 @@ def leave_file(folder: Path, total: float) -> None:
 
 
 def rebuilding_until(folder: Path, journal_end: str) -> str | None:
-    """Where a bridge that starts now begins, before it has read anything."""
+    """Return `rebuilding_until` of a bridge that starts now, before it reads anything."""
     ledger = Ledger(folder)
     Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: journal_end)
     ledger.close()
@@ -53,7 +53,7 @@ def rebuilding_until(folder: Path, journal_end: str) -> str | None:
 
 
 @pytest.mark.parametrize("has_file", [True, False])
-def test_a_new_ledger_begins_where_the_journal_ends_and_only_once(
+def test_a_new_ledger_is_rebuilt_from_where_the_journal_ends_and_only_once(
     tmp_path: Path, has_file: bool
 ) -> None:
     if has_file:
@@ -66,7 +66,7 @@ def test_a_new_ledger_begins_where_the_journal_ends_and_only_once(
     assert rebuilding_until(tmp_path, "9-0") is None
 
 
-def test_a_ledger_that_has_today_is_not_begun_again(tmp_path: Path) -> None:
+def test_a_ledger_that_has_today_is_not_rebuilt(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON))
     ledger = Ledger(tmp_path)
     ledger.finish_rebuilding()
@@ -75,7 +75,7 @@ def test_a_ledger_that_has_today_is_not_begun_again(tmp_path: Path) -> None:
     assert rebuilding_until(tmp_path, "9-0") is None
 
 
-def test_an_old_copy_of_a_ledger_that_lacks_today_is_begun_again(tmp_path: Path) -> None:
+def test_an_old_copy_of_a_ledger_that_lacks_today_is_rebuilt(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON - DAY))
     ledger = Ledger(tmp_path)
     ledger.finish_rebuilding()
@@ -84,7 +84,7 @@ def test_an_old_copy_of_a_ledger_that_lacks_today_is_begun_again(tmp_path: Path)
     assert rebuilding_until(tmp_path, "9-0") == "9-0"
 
 
-def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_it_right(
+def test_reports_that_the_journal_brings_of_an_imported_file_are_no_difference_for_an_audit(
     tmp_path: Path,
 ) -> None:
     leave_file(tmp_path, 2)
@@ -94,7 +94,7 @@ def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_
     reader = LedgerReader(tmp_path)
     day = LedgerDay(Settings(profit_base_path=tmp_path), TODAY, TODAY, reader)
     bookkeeper.count(
-        Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], from_before=True)
+        Batch("1-0", [(report(NOON - 1), b""), (report(NOON + 1), b"")], may_be_imported=True)
     )
     day.catch_up()
     assert {symbol: record["total"] for symbol, record in day.records().items()} == {
@@ -108,15 +108,20 @@ def test_an_audit_that_goes_on_while_the_journal_brings_what_the_file_has_finds_
 
 
 @pytest.mark.parametrize("days_later", [0, 1, 5, 8, 30])
-def test_unpublished_reports_are_told_however_late_the_next_start_is(
+def test_unpublished_reports_are_published_however_late_the_next_start_is(
     tmp_path: Path, days_later: int
 ) -> None:
     recorded(tmp_path, report(NOON), report((TODAY + 1) * DAY + 1, symbol="HOOD"))
     ledger = Ledger(tmp_path)
     bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + days_later * DAY)
     bookkeeper.open(lambda: "0-0")
-    told = [(symbol, total_in(fields)) for symbol, fields in bookkeeper.rendered_at_start().newest]
-    assert told == [("SOFI", 1), ("aggregate", 1), ("HOOD", 1), ("aggregate", 1)]
+    to_publish = bookkeeper.rendered_at_start().newest
+    assert [(symbol, total_in(fields)) for symbol, fields in to_publish] == [
+        ("SOFI", 1),
+        ("aggregate", 1),
+        ("HOOD", 1),
+        ("aggregate", 1),
+    ]
     ledger.close()
 
 
@@ -126,13 +131,13 @@ def test_a_restart_just_before_midnight_knows_the_reports_of_just_after(tmp_path
     ledger.mark_published()
     bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: (TODAY + 1) * DAY - 1)
     bookkeeper.open(lambda: "0-0")
-    news = bookkeeper.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")])).rendered
-    assert [symbol for symbol, _ in news.by_day[TODAY]] == ["SOFI", "aggregate"]
-    assert not news.newest
+    rendered = bookkeeper.count(Batch("0-0", [(report((TODAY + 1) * DAY - 2), b"")])).rendered
+    assert [symbol for symbol, _ in rendered.by_day[TODAY]] == ["SOFI", "aggregate"]
+    assert not rendered.newest
     ledger.close()
 
 
-def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -> None:
+def test_a_day_with_reports_keeps_their_kind(tmp_path: Path) -> None:
     recorded(tmp_path, report(NOON))
     ledger = Ledger(tmp_path)
     with pytest.raises(WrongSetting, match="PROFIT_REPORT_KIND=snapshot"):
@@ -141,7 +146,7 @@ def test_a_day_keeps_the_kind_of_report_that_it_was_begun_with(tmp_path: Path) -
     ledger.close()
 
 
-def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_next_try(
+def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_rendered_with_the_next_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_file(tmp_path, 5)
@@ -153,13 +158,13 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_told_with_the_nex
         disk.setattr(ledger, "record", Mock(side_effect=sqlite3.OperationalError("disk is full")))
         with pytest.raises(RetryLater):
             bookkeeper.count(batch)
-    told = bookkeeper.count(batch).rendered.by_day[TODAY]
-    totals = {symbol: total_in(fields) for symbol, fields in told}
+    records = bookkeeper.count(batch).rendered.by_day[TODAY]
+    totals = {symbol: total_in(fields) for symbol, fields in records}
     assert totals == {"SOFI": 5, "HOOD": 1, "aggregate": 6}
     ledger.close()
 
 
-def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_path: Path) -> None:
+def test_old_days_are_deleted_in_small_steps_and_the_others_stay_complete(tmp_path: Path) -> None:
     recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY))
     ledger = Ledger(tmp_path)
     bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
@@ -170,7 +175,7 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
         return [len(list(reader.reports(day))) for day in (TODAY, TODAY + 2)]
 
     bookkeeper.prune(8, limit=10)
-    assert reports() == [25, 1], "nothing is dropped that was not published"
+    assert reports() == [25, 1], "nothing is deleted that was not published"
     bookkeeper.rendered_at_start()
     ledger.mark_published()
     ledger.sync_published()
@@ -179,7 +184,7 @@ def test_old_days_are_dropped_little_by_little_and_what_is_kept_is_whole(tmp_pat
         bookkeeper.prune(8, limit=10)
         left.append(reports())
     assert left == [[15, 1], [5, 1], [0, 1], [0, 1]]
-    assert reader.kept_from() == TODAY + 2
+    assert reader.complete_from() == TODAY + 2
     reader.close()
     counted = bookkeeper.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
     (_, (_, account)) = counted.rendered.newest
@@ -194,24 +199,26 @@ def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path:
     bookkeeper.open(lambda: "0-0")
 
     def rendered_of(one: ProfitReport) -> RenderedBatch:
-        news = bookkeeper.count(Batch("0-0", [(one, b"")])).rendered
+        rendered = bookkeeper.count(Batch("0-0", [(one, b"")])).rendered
         ledger.mark_published()
-        return news
+        return rendered
 
     rendered_of(report(NOON))
     now = NOON + 9 * DAY
     rendered_of(report(now, "F"))
     now = NOON
-    news = rendered_of(report(NOON - DAY))
-    assert "SOFI" in dict(news.by_day[TODAY - 1])
-    assert "SOFI" not in dict(news.newest)
+    rendered = rendered_of(report(NOON - DAY))
+    assert "SOFI" in dict(rendered.by_day[TODAY - 1])
+    assert "SOFI" not in dict(rendered.newest)
     # The file of a day that was forgotten is written from all of it again.
-    assert "SOFI" in dict(news.by_day[TODAY])
+    assert "SOFI" in dict(rendered.by_day[TODAY])
     ledger.close()
 
 
 @pytest.mark.parametrize("damaged", ["ledger", "daily file"])
-def test_what_cannot_be_read_at_the_start_is_one_line(tmp_path: Path, damaged: str) -> None:
+def test_what_cannot_be_read_at_the_start_is_reported_in_one_line(
+    tmp_path: Path, damaged: str
+) -> None:
     if damaged == "ledger":
         recorded(tmp_path, *(report(NOON + n) for n in range(1000)))
         with (tmp_path / "ledger.sqlite3").open("r+b") as file:

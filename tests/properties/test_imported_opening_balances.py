@@ -1,7 +1,7 @@
-"""A daily file that was adopted, and its reports that the journal still has: nothing counts twice.
+"""Reports that an imported daily file contains, and the journal too, count once.
 
-They move from the opening to the rows, so that opening and rows are the file at every moment,
-whatever part of them comes, and wherever the bridge is killed.
+They move from the opening balance to the ledger's reports, so both together are the file's figures
+at every moment, whichever of them come, and wherever the bridge is killed.
 """
 
 import json
@@ -58,8 +58,8 @@ STARTS = st.lists(st.tuples(st.integers(1, 7), st.booleans()), min_size=1)
 """How many reports a batch has, and whether the bridge is killed right after its commit."""
 
 
-def adoptable(base: Path, day: int, file: File, kind: ReportKind) -> DayTotals:
-    """Leave a daily file; the figures that it begins the day with."""
+def importable(base: Path, day: int, file: File, kind: ReportKind) -> DayTotals:
+    """Leave a daily file; return the totals that a day starts with when it is imported."""
     path = path_of(base, day)
     path.parent.mkdir(parents=True, exist_ok=True)
     records = {
@@ -82,30 +82,29 @@ def opened(base: Path, kind: ReportKind) -> tuple[Ledger, Bookkeeper]:
     return ledger, bookkeeper
 
 
-def assert_rows_make(base: Path, day: int, expected: DayTotals, kind: ReportKind) -> None:
-    """The rows and what is left of the opening are the figures, one by one and added up."""
+def assert_ledger_has(base: Path, day: int, expected: DayTotals, kind: ReportKind) -> None:
+    """Opening balance and reports make the expected figures, added up in either way."""
     reader = LedgerReader(base)
-    opening = reader.opening_balance(day)
-    totals = DayTotals(kind, opening)
+    totals = DayTotals(kind, reader.opening_balance(day))
     for report in reader.reports(day):
         totals.apply(report)
     assert (totals.symbols, totals.account) == (expected.symbols, expected.account)
-    assert contradictions(kind, opening, reader.sums(day, kind), totals) == []
+    assert contradictions(reader.figures(day, kind), totals) == []
     reader.close()
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.tuples(FILES, FILES), REPORTS, STARTS, st.integers(0, 20))
-def test_what_the_file_has_is_recorded_and_changes_no_figure(
+def test_what_the_file_contains_is_recorded_and_changes_no_figure(
     files: tuple[File, File],
     reports: list[ProfitReport],
     starts: list[tuple[int, bool]],
-    from_before: int,
+    imported_before: int,
 ) -> None:
     with TemporaryDirectory() as folder:
         base = Path(folder)
         expected = {
-            day: adoptable(base, day, file, "increment")
+            day: importable(base, day, file, "increment")
             for day, file in zip(DAYS, files, strict=True)
         }
         until = {
@@ -119,20 +118,20 @@ def test_what_the_file_has_is_recorded_and_changes_no_figure(
         position = 0
         while position < len(reports):
             size, is_killed = next(batches)
-            is_before = position < from_before
-            part = reports[position : min(position + size, from_before) if is_before else None]
+            is_before = position < imported_before
+            part = reports[position : min(position + size, imported_before) if is_before else None]
             part = part[:size]
             position += len(part)
-            news = []
+            new = []
             for report in part:
                 slot = day_of(report.timestamp_us), report.symbol
                 is_in_file = is_before and report.timestamp_us <= until.get(slot, -1)
                 if report[:3] not in seen and not is_in_file:
                     expected[slot[0]].apply(report)
-                    news.append(report)
+                    new.append(report)
                 seen.add(report[:3])
-            bookkeeper.count(Batch("1-0", [(one, b"") for one in part], from_before=is_before))
-            assert ledger.unpublished() == news, "what there is to tell"
+            bookkeeper.count(Batch("1-0", [(one, b"") for one in part], may_be_imported=is_before))
+            assert ledger.unpublished() == new, "what is to be published"
             if is_killed:
                 ledger.close()
                 ledger, bookkeeper = opened(base, "increment")
@@ -143,7 +142,7 @@ def test_what_the_file_has_is_recorded_and_changes_no_figure(
                 assert known.symbols == expected[day].symbols
                 assert known.account == expected[day].account
         for day in bookkeeper.totals.days.keys() & expected.keys():
-            assert_rows_make(base, day, expected[day], "increment")
+            assert_ledger_has(base, day, expected[day], "increment")
         assert ledger.rebuilding_until == END_OF_JOURNAL
         ledger.close()
 
@@ -155,16 +154,16 @@ def test_snapshots_older_than_the_file_replace_nothing(
 ) -> None:
     with TemporaryDirectory() as folder:
         base = Path(folder)
-        expected = adoptable(base, TODAY, file, "snapshot")
+        expected = importable(base, TODAY, file, "snapshot")
         until = {symbol: figures.timestamp_us for symbol, figures in expected.symbols.items()}
         ledger, bookkeeper = opened(base, "snapshot")
         todays = {report[:3]: report for report in reports if day_of(report.timestamp_us) == TODAY}
         for report in todays.values():
             if report.timestamp_us >= until.get(report.symbol, -1):
                 expected.apply(report)
-        batch = Batch("1-0", [(one, b"") for one in todays.values()], from_before=True)
+        batch = Batch("1-0", [(one, b"") for one in todays.values()], may_be_imported=True)
         bookkeeper.count(batch)
         assert bookkeeper.totals.days[TODAY].symbols == expected.symbols
         assert bookkeeper.totals.days[TODAY].account == expected.account
-        assert_rows_make(base, TODAY, expected, "snapshot")
+        assert_ledger_has(base, TODAY, expected, "snapshot")
         ledger.close()

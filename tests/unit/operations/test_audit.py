@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.accounting import with_opening_balance
 from app.domain import DayTotals, Figures, ProfitReport, ReportKind
 from app.operations.audit import Difference, compare, contradictions, differences
 
@@ -70,25 +71,31 @@ def test_three_places_are_compared_and_firebase_only_for_what_it_must_show() -> 
     ]
 
 
-OPENING = {"SOFI": Figures(5, 5, 0, 0, 10), "aggregate": Figures(9, 8, 1, 0, 20)}
+OPENING_BALANCE = {"SOFI": Figures(5, 5, 0, 0, 10), "aggregate": Figures(9, 8, 1, 0, 20)}
 
 
 def totals(kind: ReportKind) -> DayTotals:
-    totals = DayTotals(kind, OPENING)
+    totals = DayTotals(kind, OPENING_BALANCE)
     for one in (report("SOFI", 7, 30), report("HOOD", 2, 40), report("SOFI", 1, 25)):
         totals.apply(one)
     return totals
 
 
-SUMS = {
+REPORTED = {
     "increment": {"SOFI": Figures(8, 8, 0, 0, 30), "HOOD": Figures(2, 2, 0, 0, 40)},
     "snapshot": {"SOFI": Figures(7, 7, 0, 0, 30), "HOOD": Figures(2, 2, 0, 0, 40)},
 }
 
 
+def summed(kind: ReportKind) -> dict[str, Figures]:
+    return with_opening_balance(kind, OPENING_BALANCE, REPORTED[kind])
+
+
 @pytest.mark.parametrize("kind", ["increment", "snapshot"])
-def test_the_account_is_the_sum_of_its_symbols_and_the_rest_of_an_opening(kind: Any) -> None:
-    assert not contradictions(kind, OPENING, SUMS[kind], totals(kind))
+def test_both_ways_to_add_up_a_day_continue_an_account_that_is_more_than_its_symbols(
+    kind: Any,
+) -> None:
+    assert not contradictions(summed(kind), totals(kind))
 
 
 @pytest.mark.parametrize("kind", ["increment", "snapshot"])
@@ -96,14 +103,25 @@ def test_an_account_that_is_not_the_sum_is_a_contradiction(kind: Any) -> None:
     wrong = totals(kind)
     account = wrong.account
     wrong.account = msgspec.structs.replace(account, realized=account.realized + 1)
-    assert contradictions(kind, OPENING, SUMS[kind], wrong) == [
+    assert contradictions(summed(kind), wrong) == [
         Difference("ledger", "aggregate", "realized", account.realized, account.realized + 1)
     ]
 
 
 def test_rows_that_add_up_to_something_else_are_a_contradiction() -> None:
-    sums = SUMS["increment"] | {"HOOD": Figures(3, 2, 0, 0, 40)}
-    assert contradictions("increment", OPENING, sums, totals("increment")) == [
+    wrong = with_opening_balance(
+        "increment", OPENING_BALANCE, REPORTED["increment"] | {"HOOD": Figures(3, 2, 0, 0, 40)}
+    )
+    assert contradictions(wrong, totals("increment")) == [
         Difference("ledger", "HOOD", "total", 3, 2),
         Difference("ledger", "aggregate", "total", 20, 19),
     ]
+
+
+@pytest.mark.parametrize("missing", ["HOOD", "SOFI"])
+def test_a_symbol_that_only_one_way_has_is_a_contradiction(missing: str) -> None:
+    right = summed("increment")
+    less = {symbol: figures for symbol, figures in right.items() if symbol != missing}
+    assert {one.symbol for one in contradictions(less, totals("increment"))} == {missing}
+    more = right | {"GME": Figures(1, 1, 0, 0, 50)}
+    assert {one.symbol for one in contradictions(more, totals("increment"))} == {"GME"}

@@ -1,4 +1,4 @@
-"""What is explained is the figure, and what is replayed is the same day, whatever it was."""
+"""A breakdown ends in the figure that it explains, and a replayed day has the same amounts."""
 
 import json
 
@@ -16,9 +16,10 @@ from app.domain import (
     Figures,
     ProfitReport,
     ReportKind,
+    add_up,
     read_report,
 )
-from app.operations.audit import Tally, account, same_amounts, steps
+from app.operations.audit import Breakdown, Shares, same_amounts
 
 TODAY = 20_000
 KINDS = st.sampled_from(("increment", "snapshot"))
@@ -46,35 +47,43 @@ FIGURES = st.builds(
 
 
 @given(KINDS, FIGURES, reports("A"))
-def test_the_last_running_sum_is_the_figure_of_the_book(
-    kind: ReportKind, opening: Figures, given_reports: list[ProfitReport]
+def test_the_running_sums_are_the_running_totals(
+    kind: ReportKind, opening_balance: Figures, given_reports: list[ProfitReport]
 ) -> None:
-    totals = DayTotals(kind, {"A": opening})
+    totals = DayTotals(kind, {"A": opening_balance})
+    breakdown = Breakdown(kind, {"A": opening_balance})
     expected = [totals.apply(report) for report in given_reports]
-    assert [step.figures for step in steps(kind, opening, given_reports)] == expected
+    assert [breakdown.add(report).figures for report in given_reports] == expected
 
 
 @given(KINDS, st.dictionaries(st.sampled_from(("A", "C", AGGREGATE)), FIGURES), reports())
-def test_the_account_is_its_symbols_and_what_was_adopted_beside_them(
-    kind: ReportKind, opening: dict[str, Figures], given_reports: list[ProfitReport]
+def test_the_account_is_its_symbols_and_what_an_imported_file_has_beyond_them(
+    kind: ReportKind, opening_balance: dict[str, Figures], given_reports: list[ProfitReport]
 ) -> None:
-    found = account(kind, opening, given_reports)
-    added = found.remainder
-    for share in found.shares:
-        added = added.plus(share.figures)
-    assert added.amounts == found.figures.amounts
-    assert sum(share.reports for share in found.shares) == len(given_reports)
-    if AGGREGATE not in opening:
-        assert found.remainder.amounts == ZERO.amounts
+    breakdown = Breakdown(kind, opening_balance)
+    for report in given_reports:
+        breakdown.add(report)
+    shares = breakdown.shares()
+    count, account = shares.pop(AGGREGATE)
+    unassigned = breakdown.unassigned()
+    added = add_up(figures for _, figures in shares.values()).plus(unassigned)
+    assert added.amounts == account.amounts
+    assert sum(reports for reports, _ in shares.values()) == count == len(given_reports)
+    if AGGREGATE not in opening_balance:
+        assert unassigned.amounts == ZERO.amounts
+
+
+def shares_of(kind: ReportKind, given_reports: list[ProfitReport]) -> Shares:
+    breakdown = Breakdown(kind)
+    for report in given_reports:
+        breakdown.add(report)
+    return breakdown.shares()
 
 
 @given(KINDS, reports(), st.integers(0, 30), st.floats(0.001, 1e9))
 def test_a_replayed_day_keeps_its_order_and_its_sums_and_no_two_reports_become_one(
     kind: ReportKind, given_reports: list[ProfitReport], day: int, speed: float
 ) -> None:
-    recorded = Tally(kind)
-    for report in given_reports:
-        recorded.add(report)
     in_time = sorted(given_reports, key=lambda report: report.timestamp_us)
     sent = list(moved(in_time, day * DAY, speed))
     assert [one._replace(timestamp_us=0) for one in sent] == [
@@ -82,10 +91,7 @@ def test_a_replayed_day_keeps_its_order_and_its_sums_and_no_two_reports_become_o
     ]
     times = [one.timestamp_us for one in sent]
     assert times == sorted(set(times))
-    replayed = Tally(kind)
-    for report in sent:
-        replayed.add(report)
-    assert same_amounts(replayed.sums(day), recorded.sums(TODAY))
+    assert same_amounts(shares_of(kind, sent), shares_of(kind, given_reports))
 
 
 @given(reports())

@@ -1,0 +1,74 @@
+"""The performances in Firebase: what the audit reads there, and what it corrects."""
+
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from app.domain import PERFORMANCE, Update
+from app.errors import GiveUp, Outdated, RetryLater, StopProgram
+from app.firebase import (
+    CONNECTIONS,
+    FirebaseClient,
+    escape_key,
+    node_path,
+    rate_limiter_of,
+    unescape_key,
+)
+from app.settings import Settings
+
+
+class Performances:
+    """The performance of every symbol in one database.
+
+    Raises:
+        WrongSetting: The settings name no database, or no usable credentials.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = FirebaseClient(settings, rate_limiter_of(settings).acquire)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def symbols(self) -> list[str]:
+        """Return every symbol that has a node.
+
+        Raises:
+            StopProgram: Firebase cannot be read.
+        """
+        with _stop_if_unreadable():
+            keys = self._client.keys()
+        # Only keys that are escaped as we do it are ours.
+        return [unescape_key(key) for key in keys if escape_key(unescape_key(key)) == key]
+
+    def read(self, symbols: Collection[str]) -> dict[str, Any]:
+        """Return the performance of each symbol that has one.
+
+        Raises:
+            StopProgram: Firebase cannot be read.
+        """
+        with _stop_if_unreadable(), ThreadPoolExecutor(CONNECTIONS) as threads:
+            nodes = dict(zip(symbols, threads.map(self._read, symbols), strict=True))
+        return {symbol: node for symbol, node in nodes.items() if node is not None}
+
+    def store_many(self, updates: Sequence[Update]) -> None:
+        """Store several values in one request, also over a performance that is wrongly newer."""
+        try:
+            self._client.store_many(updates)
+        except Outdated:
+            # The rules refuse an older value in its place, but allow its removal.
+            self._client.store_many([update._replace(value={}) for update in updates])
+            self._client.store_many(updates)
+
+    def _read(self, symbol: str) -> Any:
+        return self._client.get(node_path(symbol, PERFORMANCE))
+
+
+@contextmanager
+def _stop_if_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except (RetryLater, GiveUp) as error:
+        raise StopProgram(str(error)) from None
