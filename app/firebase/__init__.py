@@ -10,7 +10,7 @@ from app.firebase.client import (
 from app.firebase.errors import FIREBASE_ERRORS, DatabaseNotFound
 from app.firebase.events import Event, apply_event, children, parse_events, split_path
 from app.firebase.paths import escape_key, node_path, unescape_key
-from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter, rate_limiter_of
+from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
 from app.firebase.stream import Stream, StreamStatus
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "firebase_of_this_process",
     "node_path",
     "parse_events",
-    "rate_limiter_of",
     "split_path",
     "unescape_key",
 ]

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import firebase_admin
@@ -14,7 +15,7 @@ from app.domain import PERFORMANCE, Update, to_microseconds, to_text
 from app.errors import GiveUp, Outdated, ProfitBridgeError, RejectMessage, WrongSetting
 from app.firebase.errors import DENIED, FIREBASE_ERRORS, translate
 from app.firebase.paths import node_path, nodes_of
-from app.firebase.rate_limit import rate_limiter_of
+from app.firebase.rate_limit import WriteRateLimiter
 from app.settings import ADMIN, Settings
 
 CONNECTIONS = 10
@@ -33,6 +34,10 @@ class FirebaseClient:
     Do not use a client across a fork: a child that shares its parent's connections reads answers
     meant for other requests. `firebase_of_this_process` returns one per process.
 
+    All methods but `stream` raise RetryLater if Firebase cannot be reached or is overloaded (of a
+    write that may have been carried out: OutcomeUnknown), Misconfigured if the credentials or the
+    rules do not allow the request, and GiveUp if Firebase will never accept it.
+
     Args:
         settings: This process's settings.
         acquire: Called with the size in bytes of every write before it is sent; may wait.
@@ -44,42 +49,27 @@ class FirebaseClient:
     def __init__(self, settings: Settings, acquire: Callable[[int], None] | None = None) -> None:
         self.url = settings.database_url
         self.root = settings.firebase_root
-        self._app = firebase_admin.initialize_app(
-            credential_of(settings),
-            _sdk_options(settings),
-            name=f"profit-bridge-{os.getpid()}-{id(self)}",
-        )
+        options = {"databaseURL": self.url, "httpTimeout": settings.firebase_timeout_seconds}
+        if settings.firebase_auth_uid != ADMIN:
+            options["databaseAuthVariableOverride"] = {"uid": settings.firebase_auth_uid}
+        name = f"profit-bridge-{os.getpid()}-{id(self)}"
+        self._app = firebase_admin.initialize_app(credential_of(settings), options, name)
         self._root = db.reference(self.root, app=self._app)
         # The SDK has no public way to turn its retries off, or to time out a silent stream. Its
         # HTTP client gives both; this is the one private member of a library that we use.
         self._http: Any = self._root._client
-        _configure(self._http, _MeteredAdapter(acquire or (lambda _size: None)))
+        _configure(self._http.session, self._http.base_url, _MeteredAdapter(acquire))
 
     def store_ticker_data(self, symbol: str, key: str, value: Any) -> str:
-        """Store one value; its siblings stay as they are.
-
-        Returns:
-            The path of the node that was written.
-
-        Raises:
-            RetryLater: Firebase cannot be reached, or is overloaded.
-            OutcomeUnknown: Firebase did not answer; it may have stored the value, or may still.
-            Misconfigured: The credentials or the rules do not allow it.
-            Outdated: The rules do not allow it because the stored value is newer.
-            GiveUp: Firebase will never accept this value.
-        """
+        """Store one value, as `store_many` does; return the path of its node."""
         self.store_many([Update(symbol, key, value)])
         return f"{self.root}/{node_path(symbol, key)}"
 
     def store_many(self, updates: Sequence[Update]) -> None:
-        """Store several values in one request: all of them or, if it fails, none.
+        """Store several values in one request, all or none; their siblings stay as they are.
 
         Raises:
-            RetryLater: As `store_ticker_data`.
-            OutcomeUnknown: As `store_ticker_data`.
-            Misconfigured: As `store_ticker_data`; one value is enough to cause it.
-            Outdated: As `store_ticker_data`; only if there is a single value.
-            GiveUp: As `store_ticker_data`; one value is enough to cause it.
+            Outdated: The rules deny a single value because the one in the database is newer.
         """
         nodes = {path: value for update in updates for path, value in nodes_of(update).items()}
         try:
@@ -95,25 +85,23 @@ class FirebaseClient:
         except (ValueError, TypeError) as error:
             raise GiveUp(f"Firebase cannot store this value: {error}") from None
 
-    def get(self, path: str = "") -> Any:
-        """Return the value at `path` below the root; None if there is nothing.
+    def get(self, path: str = "", *, shallow: bool = False) -> Any:
+        """Return the value at `path` below the root; None if there is none.
 
-        Raises:
-            RetryLater: Firebase cannot be reached, or is overloaded.
-            Misconfigured: The credentials or the rules do not allow it.
-            GiveUp: Firebase rejects the request.
+        Args:
+            path: The node; the root itself by default.
+            shallow: Return True in place of each child that has children.
         """
-        return self._read(path)
+        try:
+            return self._node(path).get(shallow=shallow)
+        except FIREBASE_ERRORS as error:
+            raise translate(error, "read", self.url) from None
+        except ValueError as error:
+            raise GiveUp(f"cannot read from Firebase at {self.url}: {error}") from None
 
     def keys(self, path: str = "") -> list[str]:
-        """Return the keys of the children of the node at `path`, without reading the children.
-
-        Raises:
-            RetryLater: As `get`.
-            Misconfigured: As `get`.
-            GiveUp: As `get`.
-        """
-        node = self._read(path, shallow=True)
+        """Return the keys of the children at `path`, without reading what is below them."""
+        node = self.get(path, shallow=True)
         return list(node) if isinstance(node, Mapping) else []
 
     def stream(self, path: str, max_silence: float) -> requests.Response:
@@ -139,16 +127,7 @@ class FirebaseClient:
         )
 
     def health_check(self) -> bool:
-        """Write, read and delete a value below HEALTH_CHECK_PATH.
-
-        Returns:
-            Whether the value read is the value written.
-
-        Raises:
-            RetryLater: As `store_ticker_data`.
-            Misconfigured: As `store_ticker_data`.
-            GiveUp: As `store_ticker_data`.
-        """
+        """Write, read and delete a value below HEALTH_CHECK_PATH; return whether it was there."""
         node = db.reference(f"{HEALTH_CHECK_PATH}/{uuid.uuid4().hex}", app=self._app)
         value = {"written": datetime.now(UTC).isoformat()}
         try:
@@ -166,14 +145,6 @@ class FirebaseClient:
 
     def _node(self, path: str) -> db.Reference:
         return self._root.child(path) if path else self._root
-
-    def _read(self, path: str, *, shallow: bool = False) -> Any:
-        try:
-            return self._node(path).get(shallow=shallow)
-        except FIREBASE_ERRORS as error:
-            raise translate(error, "read", self.url) from None
-        except ValueError as error:
-            raise GiveUp(f"cannot read {path} from Firebase at {self.url}: {error}") from None
 
     def _raise_if_outdated(self, update: Update) -> None:
         """Raise Outdated if the stored performance is newer than the one that was denied."""
@@ -197,16 +168,6 @@ def _is_canonical_time(text: Any) -> bool:
         return isinstance(text, str) and to_text(to_microseconds(text)) == text
     except RejectMessage:
         return False
-
-
-def _sdk_options(settings: Settings) -> dict[str, Any]:
-    options = {
-        "databaseURL": settings.database_url,
-        "httpTimeout": settings.firebase_timeout_seconds,
-    }
-    if settings.firebase_auth_uid == ADMIN:
-        return options
-    return options | {"databaseAuthVariableOverride": {"uid": settings.firebase_auth_uid}}
 
 
 def credential_of(settings: Settings) -> credentials.Base | None:
@@ -233,35 +194,33 @@ class _MeteredAdapter(requests.adapters.HTTPAdapter):
     The SDK's own retries would block a task for 7 s, and would not renew its lease.
     """
 
-    def __init__(self, acquire: Callable[[int], None]) -> None:
+    def __init__(self, acquire: Callable[[int], None] | None) -> None:
         super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)
         self._acquire = acquire
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
-        if request.method != "GET":
+        if self._acquire and request.method != "GET":
             self._acquire(len(request.body or b""))
         return super().send(request, *args, **options)
 
 
-def _configure(http: Any, adapter: requests.adapters.HTTPAdapter) -> None:
-    """Make the SDK's HTTP client use `adapter`, and read the environment only once."""
-    session = http.session
+def _configure(session: requests.Session, url: str, adapter: requests.adapters.HTTPAdapter) -> None:
+    """Make the SDK's session use `adapter`, and read the environment only once.
+
+    At every call, requests would look there for proxies and certificates: a third of its cost.
+    """
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
-    # requests would look for proxies and certificates in the environment at every call: a third
-    # of its cost.
-    environment = session.merge_environment_settings(http.base_url, {}, None, None, None)
+    environment = session.merge_environment_settings(url, {}, None, None, None)
     session.proxies, session.verify = environment["proxies"], environment["verify"]
     session.trust_env = False
 
 
-_shared: tuple[tuple[int, Settings], FirebaseClient] | None = None
-
-
 def firebase_of_this_process(settings: Settings) -> FirebaseClient:
     """Return this process's client, which is made anew after a fork and for other settings."""
-    global _shared  # noqa: PLW0603 - one per process is the point
-    owner = (os.getpid(), settings)
-    if _shared is None or _shared[0] != owner:
-        _shared = (owner, FirebaseClient(settings, rate_limiter_of(settings).acquire))
-    return _shared[1]
+    return _client_of(os.getpid(), settings)
+
+
+@lru_cache(maxsize=1)
+def _client_of(_process: int, settings: Settings) -> FirebaseClient:
+    return FirebaseClient(settings, WriteRateLimiter(settings).acquire)

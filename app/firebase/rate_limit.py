@@ -25,26 +25,21 @@ KEY = KEY_PREFIX + "write-rate-limiter"
 
 _RESERVE = Path(__file__).with_name("lua").joinpath("reserve_write.lua").read_text()
 _MEGABYTE = 1024 * 1024
-_MICROSECONDS = 1_000_000
+_SECOND_US = 1_000_000
 
 
 class WriteRateLimiter:
-    """Limits writes to Firebase; its state is in Redis.
+    """Limits the requests and the megabytes that all workers together write to Firebase."""
 
-    Args:
-        url: The Redis that all workers share.
-        writes_per_second: Limit on requests, whatever number of values each has.
-        megabytes_per_minute: Limit on the sum of their bodies.
-    """
-
-    def __init__(self, url: str, writes_per_second: float, megabytes_per_minute: float) -> None:
-        self._url = url
-        self._script = connect(url).register_script(_RESERVE)
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.redis_url
+        self._script = connect(self._url).register_script(_RESERVE)
+        bytes_per_minute = settings.firebase_megabytes_per_minute * _MEGABYTE
         self._limits = [
-            _MICROSECONDS / writes_per_second,
-            60 * _MICROSECONDS / (megabytes_per_minute * _MEGABYTE),
-            int(BURST_SECONDS * _MICROSECONDS),
-            int(LONGEST_WAIT * _MICROSECONDS),
+            _SECOND_US / settings.firebase_writes_per_second,
+            60 * _SECOND_US / bytes_per_minute,
+            int(BURST_SECONDS * _SECOND_US),
+            int(LONGEST_WAIT * _SECOND_US),
         ]
 
     def reserve(self, size: int) -> float:
@@ -59,7 +54,7 @@ class WriteRateLimiter:
         """
         with reaching(self._url):
             granted, wait = self._script(keys=[KEY], args=[size, *self._limits])
-        seconds = float(wait) / _MICROSECONDS
+        seconds = float(wait) / _SECOND_US
         if not granted:
             raise RetryLater(
                 f"the limit on writes to Firebase is used up for {seconds:.1f} s: if Firebase can "
@@ -76,12 +71,3 @@ class WriteRateLimiter:
         wait = self.reserve(size)
         if wait:  # sleep(0) would still give the processor away
             time.sleep(wait)
-
-
-def rate_limiter_of(settings: Settings) -> WriteRateLimiter:
-    """Return a limiter with the limits of the settings."""
-    return WriteRateLimiter(
-        settings.redis_url,
-        settings.firebase_writes_per_second,
-        settings.firebase_megabytes_per_minute,
-    )

@@ -10,9 +10,9 @@ from app.errors import GiveUp, Outdated, RetryLater, StopProgram
 from app.firebase import (
     CONNECTIONS,
     FirebaseClient,
+    WriteRateLimiter,
     escape_key,
     node_path,
-    rate_limiter_of,
     unescape_key,
 )
 from app.settings import Settings
@@ -26,7 +26,7 @@ class Performances:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._client = FirebaseClient(settings, rate_limiter_of(settings).acquire)
+        self._client = FirebaseClient(settings, WriteRateLimiter(settings).acquire)
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,9 +19,10 @@ from app.settings import Settings
 
 
 class WatchedTickers:
-    """The tree of tickers, and what happened to it. Not thread-safe."""
+    """The tree of tickers, and what happened to it. Thread-safe."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.tree: Any = None
         self.since: datetime | None = None
         """When watching began: when the whole tree first arrived."""
@@ -33,9 +34,21 @@ class WatchedTickers:
 
         Orders are left out: nobody sees them here, and there are many.
         """
-        if event.kind == "put" and not split_path(event.path):
-            self._replace_all(event.data, now)
-            return
+        with self._lock:
+            if event.kind == "put" and not split_path(event.path):
+                self._replace_all(event.data, now)
+            else:
+                self._change_some(event, now)
+
+    def rows(self) -> list[Row]:
+        """Return a row for each ticker, with its change and lag."""
+        with self._lock:
+            return [
+                row._replace(change=self._change(row), lag=self._lags.get(row.ticker))
+                for row in rows_of(self.tree)
+            ]
+
+    def _change_some(self, event: Event, now: datetime) -> None:
         before = self.tree
         tickers = set()
         for keys, value in event.changes():
@@ -46,13 +59,6 @@ class WatchedTickers:
             tickers.update(keys[:1])
         for ticker in tickers:
             self._measure_lag(ticker, before, now)
-
-    def rows(self) -> list[Row]:
-        """Return a row for each ticker, with its change and lag."""
-        return [
-            row._replace(change=self._change(row), lag=self._lags.get(row.ticker))
-            for row in rows_of(self.tree)
-        ]
 
     def _replace_all(self, tree: Any, now: datetime) -> None:
         """Start over with the whole tree, which is what every connection begins with."""
@@ -94,33 +100,19 @@ def _without_orders(node: Any) -> Any:
     return {name: child for name, child in node.items() if name != "orders"}
 
 
-class Watcher:
-    """Follows all tickers of the database that the settings name.
+class Watcher(WatchedTickers):
+    """The tickers of the database that the settings name, followed from a thread.
 
     Raises:
         WrongSetting: The settings name no database, or no usable credentials.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._lock = threading.Lock()
-        self._tickers = WatchedTickers()
-        self._stream = Stream(settings, self._apply)
-
-    def rows(self) -> list[Row]:
-        with self._lock:
-            return self._tickers.rows()
-
-    @property
-    def since(self) -> datetime | None:
-        """When watching began; None before the first data arrived."""
-        return self._tickers.since
+        super().__init__()
+        self._stream = Stream(settings, lambda event: self.apply(event, datetime.now(UTC)))
 
     def status(self) -> StreamStatus:
         return self._stream.status()
 
     def close(self) -> None:
         self._stream.close()
-
-    def _apply(self, event: Event) -> None:
-        with self._lock:
-            self._tickers.apply(event, datetime.now(UTC))

@@ -9,9 +9,20 @@ import redis
 from app.errors import RetryLater
 from app.firebase import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
 from app.firebase.rate_limit import KEY
+from app.settings import Settings
 from tests.system import wait_until
 
 MEGABYTE = 1024 * 1024
+
+
+def limiter_of(url: str, writes_per_second: int, megabytes_per_minute: int) -> WriteRateLimiter:
+    return WriteRateLimiter(
+        Settings(
+            redis_url=url,
+            firebase_writes_per_second=writes_per_second,
+            firebase_megabytes_per_minute=megabytes_per_minute,
+        )
+    )
 
 
 def granted(limiter: WriteRateLimiter, sizes: list[int]) -> list[tuple[float, int]]:
@@ -29,8 +40,7 @@ def granted(limiter: WriteRateLimiter, sizes: list[int]) -> list[tuple[float, in
 
 def test_all_who_share_a_limit_together_never_exceed_it(redis_url: str) -> None:
     limiters = [
-        WriteRateLimiter(redis_url, writes_per_second=100, megabytes_per_minute=60)
-        for _ in range(4)
+        limiter_of(redis_url, writes_per_second=100, megabytes_per_minute=60) for _ in range(4)
     ]
     sizes = [2_000] * 30 + [60_000] * 10 + [100] * 60
     with ThreadPoolExecutor(len(limiters)) as pool:
@@ -45,7 +55,7 @@ def test_all_who_share_a_limit_together_never_exceed_it(redis_url: str) -> None:
 
 
 def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_url: str) -> None:
-    limiter = WriteRateLimiter(redis_url, writes_per_second=1000, megabytes_per_minute=6)
+    limiter = limiter_of(redis_url, writes_per_second=1000, megabytes_per_minute=6)
     assert limiter.reserve(10 * MEGABYTE) == 0
     for _ in range(3):
         with pytest.raises(RetryLater, match="FIREBASE_MEGABYTES_PER_MINUTE"):
@@ -53,12 +63,12 @@ def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_u
 
 
 def test_a_write_larger_than_the_limit_of_a_second_is_still_sent(redis_url: str) -> None:
-    limiter = WriteRateLimiter(redis_url, writes_per_second=1, megabytes_per_minute=1)
+    limiter = limiter_of(redis_url, writes_per_second=1, megabytes_per_minute=1)
     assert limiter.reserve(5 * MEGABYTE) == 0
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
-    limiter = WriteRateLimiter(redis_url, writes_per_second=10, megabytes_per_minute=6)
+    limiter = limiter_of(redis_url, writes_per_second=10, megabytes_per_minute=6)
     hour = 3600 * 1_000_000
     # Use the limit up, so that writes are refused meanwhile.
     while limiter.reserve(10) < LONGEST_WAIT - 0.2:
