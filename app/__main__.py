@@ -1,55 +1,76 @@
-"""The commands. The one place where the parts are wired together."""
+"""The command line, and the one place where the parts of the services are wired together."""
 
 import gc
-import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from app.cli import run
 from app.settings import Settings
+from app.shutdown import ShutdownSignals
 
 if TYPE_CHECKING:
     from app.delivery import Dispatcher
 
 
-class _Service(Protocol):
-    def run(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
 def _bridge(settings: Settings) -> int:
-    """Take in reports, keep the daily JSON, republish, and hand over to the workers."""
-    from app.accounting import DailyFiles, Ledger
-    from app.bridge import Bridge, PerformancePublisher
+    """Run the bridge until SIGTERM or Ctrl-C."""
+    from app.accounting import Bookkeeper, DailyFiles, Ledger
+    from app.bridge import FINISH_WITHIN, Bridge, Intake, Outbox, PerformancePublisher
     from app.channels import PROFIT_REPORT, TICKER_UPDATES
-    from app.messaging import Journal, Subscription, connect
+    from app.messaging import CircuitBreaker, Journal, Subscription, connect
+    from app.monitoring import Health, Metrics, StatusServer
+    from app.timing import now_us
 
-    # What is there by now stays; what comes is freed without help. Looking for cycles in it after
-    # every 700 objects would cost a quarter of the time of a report.
+    # What exists by now stays, and what is made later is freed by its reference count. A search for
+    # cycles after every 700 objects would cost a quarter of the time of a report.
     gc.freeze()
     gc.set_threshold(50_000)
-    return _serve(
+    url, folder = settings.redis_url, settings.profit_base_path
+    with ShutdownSignals(grace=FINISH_WITHIN) as shutdown, closing(Ledger(folder)) as ledger:
+        subscription = Subscription(url, [PROFIT_REPORT], [TICKER_UPDATES + "*"])
+        dispatcher = _dispatcher(settings)
+        breaker = CircuitBreaker()
+        metrics = Metrics()
+        health = Health(subscription, dispatcher, folder)
         Bridge(
             settings,
-            subscription=Subscription(settings.redis_url, [PROFIT_REPORT], [TICKER_UPDATES + "*"]),
-            journal=Journal(connect(settings.redis_url)),
-            ledger=Ledger(settings.profit_base_path),
-            files=DailyFiles(settings.profit_base_path),
-            performance_publisher=PerformancePublisher(settings.redis_url),
-            dispatcher=_dispatcher(settings),
-        )
-    )
+            shutdown=shutdown,
+            breaker=breaker,
+            intake=Intake(subscription, Journal(connect(url)), ledger, breaker),
+            bookkeeper=Bookkeeper(
+                ledger, folder, settings.profit_report_kind, now_us, settings.profit_decimals
+            ),
+            files=DailyFiles(folder),
+            outbox=Outbox(PerformancePublisher(url), ledger, breaker, health, shutdown),
+            dispatcher=dispatcher,
+            metrics=metrics,
+            health=health,
+            status=StatusServer(settings, health, metrics, lambda: ledger.journal_position),
+        ).run()
+    return 0
 
 
 def _subscriber(settings: Settings) -> int:
-    """Store what another program publishes on TICKER_PERFORMANCE_* and TICKER_UPDATES_*."""
-    from app.bridge import SubscriberService, service_subscription
+    """Run the subscriber until SIGTERM or Ctrl-C."""
+    from app.bridge import SubscriberService, ticker_subscription
+    from app.monitoring import Health, Metrics, StatusServer
 
-    return _serve(
-        SubscriberService(settings, service_subscription(settings), _dispatcher(settings))
-    )
+    subscription = ticker_subscription(settings)
+    dispatcher = _dispatcher(settings)
+    metrics = Metrics()
+    health = Health(subscription, dispatcher)
+    with ShutdownSignals() as shutdown:
+        SubscriberService(
+            subscription=subscription,
+            dispatcher=dispatcher,
+            metrics=metrics,
+            health=health,
+            status=StatusServer(settings, health, metrics),
+            shutdown=shutdown,
+        ).run()
+    return 0
 
 
 def _dispatcher(settings: Settings) -> "Dispatcher":
@@ -58,14 +79,6 @@ def _dispatcher(settings: Settings) -> "Dispatcher":
 
     register = LatestValueRegister(settings.redis_url)
     return Dispatcher(CeleryQueue(settings), register, settings.tickers)
-
-
-def _serve(service: _Service) -> int:
-    """Run a service until SIGTERM or Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.stop())
-    service.run()
-    return 0
 
 
 _SERVICES: dict[str, Callable[[Settings], int]] = {"bridge": _bridge, "subscriber": _subscriber}

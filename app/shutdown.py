@@ -17,9 +17,13 @@ class ShutdownSignals:
     """Remember a request to shut down instead of dying of it, while this context lasts.
 
     Polled, because a `threading.Event` that a signal handler sets can deadlock on its own lock.
+
+    Args:
+        grace: Seconds after a request in which work may still be finished.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = 0.0) -> None:
+        self._grace = grace
         self._requested_at: float | None = None
         self._previous: dict[int, Any] = {}
 
@@ -52,9 +56,12 @@ class ShutdownSignals:
     def is_requested(self) -> bool:
         return self._requested_at is not None
 
-    def is_overdue(self, seconds: float) -> bool:
-        """Return whether the shutdown was requested more than `seconds` ago."""
-        return self._requested_at is not None and time.monotonic() - self._requested_at > seconds
+    @property
+    def is_overdue(self) -> bool:
+        """Whether a shutdown was requested, and the time to finish work is over."""
+        return (
+            self._requested_at is not None and time.monotonic() - self._requested_at > self._grace
+        )
 
     def wait(self, seconds: float) -> bool:
         """Wait, but not beyond a request to shut down; return whether there is one."""

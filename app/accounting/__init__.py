@@ -1,6 +1,6 @@
 """Accounting: every report on disk, once, and the daily files made from them."""
 
-from app.accounting.bookkeeper import Batch, Bookkeeper
+from app.accounting.bookkeeper import Batch, Bookkeeper, Counted
 from app.accounting.daily_file import DailyFiles, path_of, read_figures, set_aside
 from app.accounting.day_figures import with_opening_balance
 from app.accounting.ledger import Ledger, Outcome
@@ -12,6 +12,7 @@ __all__ = [
     "FILE_NAME",
     "Batch",
     "Bookkeeper",
+    "Counted",
     "DailyFiles",
     "Extent",
     "Ledger",

@@ -51,6 +51,11 @@ class Batch:
     may_be_imported: bool = False
     """Whether an imported file may contain the reports: they were in the journal before it."""
 
+    @property
+    def size(self) -> int:
+        """How many messages it consists of."""
+        return len(self.accepted) + len(self.rejected)
+
     def reject(self, now: int, error: RejectMessage, message: bytes) -> None:
         """Add a message that cannot be counted, with the reason."""
         self.rejected.append(Rejected(to_text(now), str(error), message[:LARGEST_MESSAGE]))

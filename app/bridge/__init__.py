@@ -1,14 +1,19 @@
 """The two services: the bridge, and the subscriber."""
 
+from app.bridge.intake import BATCH_SIZE, Intake
+from app.bridge.outbox import PUBLISHED_AT_ONCE, Outbox
 from app.bridge.performance_publisher import PerformancePublisher
-from app.bridge.service import BATCH, PUBLISHED_AT_ONCE, Bridge
-from app.bridge.subscriber_service import SubscriberService, service_subscription
+from app.bridge.service import FINISH_WITHIN, Bridge
+from app.bridge.subscriber_service import SubscriberService, ticker_subscription
 
 __all__ = [
-    "BATCH",
+    "BATCH_SIZE",
+    "FINISH_WITHIN",
     "PUBLISHED_AT_ONCE",
     "Bridge",
+    "Intake",
+    "Outbox",
     "PerformancePublisher",
     "SubscriberService",
-    "service_subscription",
+    "ticker_subscription",
 ]

@@ -1,8 +1,8 @@
-"""The Firebase side alone, where another program calculates the profits."""
+"""The subscriber: the Firebase side alone, for profits that another program calculates."""
 
 import logging
 
-from app.bridge.ticker_updates import new_values
+from app.bridge.ticker_updates import latest_values
 from app.channels import (
     AGGREGATE,
     TICKER_PERFORMANCE,
@@ -14,16 +14,17 @@ from app.delivery import Dispatcher
 from app.messaging import Subscription
 from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
+from app.shutdown import ShutdownSignals
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-WAIT_SECONDS = 0.25
+_BATCH_SIZE = 500
+_WAIT_SECONDS = 0.25
 _CLOSE_WITHIN = 2.0
 
 
-def service_subscription(settings: Settings) -> Subscription:
-    """A subscriber to the channels of every ticker that is stored."""
+def ticker_subscription(settings: Settings) -> Subscription:
+    """Return a subscription to the channels of every ticker that is stored."""
     tickers = settings.tickers
     if tickers is None:
         return Subscription(
@@ -35,24 +36,36 @@ def service_subscription(settings: Settings) -> Subscription:
 
 
 class SubscriberService:
-    """Hands over what is published for the tickers, until it is told to stop."""
+    """Dispatches what is published for the tickers until a shutdown is requested.
+
+    Args:
+        subscription: From `ticker_subscription`.
+        dispatcher: Passes values on to Celery.
+        metrics: Counts what happens.
+        health: Is told that the loop goes on.
+        status: Serves metrics and health over HTTP.
+        shutdown: Ends the loop.
+    """
 
     def __init__(
-        self, settings: Settings, subscription: Subscription, dispatcher: Dispatcher
+        self,
+        *,
+        subscription: Subscription,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        health: Health,
+        status: StatusServer,
+        shutdown: ShutdownSignals,
     ) -> None:
         self._subscription = subscription
         self._dispatcher = dispatcher
-        self._metrics = Metrics()
-        self._health = Health(subscription, dispatcher)
-        self._status = StatusServer(settings, self._health, self._metrics)
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Finish what was received, and return from `run`. May be called by a signal handler."""
-        self._stopping = True
+        self._metrics = metrics
+        self._health = health
+        self._status = status
+        self._shutdown = shutdown
 
     def run(self) -> None:
-        """Take in messages until `stop`.
+        """Run until a shutdown is requested.
 
         Raises:
             StopProgram: Redis cannot be reached at the start.
@@ -61,20 +74,20 @@ class SubscriberService:
         self._dispatcher.start()
         self._status.start()
         log.info("subscriber_started")
-        while not self._stopping:
-            self._turn()
-        self._turn()
+        while not self._shutdown.is_requested:
+            self._run_once()
+        self._run_once()
         self._subscription.close()
-        left = self._dispatcher.close(_CLOSE_WITHIN)
-        if left:
-            log.warning("not_dispatched slots=%d", left)
+        slots = self._dispatcher.close(_CLOSE_WITHIN)
+        if slots:
+            log.warning("not_dispatched slots=%d", slots)
         log.info("subscriber_stopped")
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         self._health.heartbeat()
-        values, refused = new_values(self._subscription.receive(BATCH, WAIT_SECONDS))
-        for _, error in refused:
+        values, rejected = latest_values(self._subscription.receive(_BATCH_SIZE, _WAIT_SECONDS))
+        for _, error in rejected:
             log.warning("message_rejected reason=%r", str(error))
-        self._metrics.rejected(error.code for _, error in refused)
+        self._metrics.rejected(error.code for _, error in rejected)
         self._metrics.values_taken_in(len(values))
         self._dispatcher.put(values)

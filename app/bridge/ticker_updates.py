@@ -1,4 +1,4 @@
-"""Values for Firebase out of what is published on TICKER_UPDATES_* and TICKER_PERFORMANCE_*."""
+"""From messages on TICKER_UPDATES_* and TICKER_PERFORMANCE_* to values for Firebase."""
 
 import json
 from collections.abc import Iterable
@@ -11,17 +11,19 @@ from app.messaging import Received
 
 _UPDATES, _PERFORMANCE = TICKER_UPDATES.encode(), TICKER_PERFORMANCE.encode()
 
-Refused = tuple[bytes, RejectMessage]
+RejectedUpdate = tuple[bytes, RejectMessage]
 """A message, and why it cannot be used."""
 
 
-def new_values(received: Iterable[Received]) -> tuple[dict[Slot, str], list[Refused]]:
-    """The newest value of each slot in messages, as JSON text, and what was no value.
+def latest_values(
+    received: Iterable[Received],
+) -> tuple[dict[Slot, str], list[RejectedUpdate]]:
+    """Return each slot's latest value in these messages, as JSON text, and what is no value.
 
-    A message on any other channel is left alone.
+    Messages on any other channel are ignored.
     """
     values: dict[Slot, str] = {}
-    refused: list[Refused] = []
+    rejected: list[RejectedUpdate] = []
     for channel, message in received:
         try:
             if channel.startswith(_UPDATES):
@@ -32,5 +34,5 @@ def new_values(received: Iterable[Received]) -> tuple[dict[Slot, str], list[Refu
                 continue
             values[update.symbol, update.key] = json.dumps(update.value)
         except RejectMessage as error:
-            refused.append((message, error))
-    return values, refused
+            rejected.append((message, error))
+    return values, rejected

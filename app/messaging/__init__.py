@@ -1,7 +1,14 @@
 """Redis: connections, the subscription, the journal."""
 
-from app.messaging.bulk_connection import BulkConnection
-from app.messaging.client import SOCKET_TIMEOUT, bare_connection, connect, fix_for, reaching
+from app.messaging.bulk_connection import BulkConnection, pack
+from app.messaging.client import (
+    SOCKET_TIMEOUT,
+    CircuitBreaker,
+    bare_connection,
+    connect,
+    fix_for,
+    reaching,
+)
 from app.messaging.journal import NEWEST, START, Journal, JournalEntry, append, journal_name
 from app.messaging.subscription import Received, Subscription
 
@@ -10,6 +17,7 @@ __all__ = [
     "SOCKET_TIMEOUT",
     "START",
     "BulkConnection",
+    "CircuitBreaker",
     "Journal",
     "JournalEntry",
     "Received",
@@ -19,5 +27,6 @@ __all__ = [
     "connect",
     "fix_for",
     "journal_name",
+    "pack",
     "reaching",
 ]

@@ -1,10 +1,11 @@
-"""One connection to Redis that is read and written in bulk.
+"""A Redis connection that is read and written in bulk.
 
 redis-py handles one command and one message at a time; at tens of thousands a second that alone
-would keep a processor busy. It still makes the connection (password, database, TLS), and its
-parser still reads the answers; only the bytes pass it by.
+would keep a processor busy. Here it only connects (password, database, TLS) and its parser reads
+the replies. The bytes go past it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -12,12 +13,20 @@ import redis
 
 from app.messaging.client import SOCKET_TIMEOUT, bare_connection
 
-_AT_ONCE = 64 * 1024
-"""Bytes: some hundreds of reports, which stay in a processor's cache until they are handled."""
+_READ_SIZE = 64 * 1024
+"""Bytes: some hundreds of reports, which stay in the processor's cache until they are handled."""
+
+_pack: Any = hiredis.pack_command
 
 
-class Answers:
-    """The bytes of one connection, read."""
+def pack(*words: str | bytes) -> bytes:
+    """Encode one command as Redis expects it."""
+    packed: bytes = _pack(words)
+    return packed
+
+
+class ReplyReader:
+    """Parses the bytes of one connection."""
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader(
@@ -25,89 +34,85 @@ class Answers:
         )
 
     def read(self, received: bytes) -> list[Any]:
-        """Every answer or message that is whole with these bytes.
+        """Return every reply and message that is complete with these bytes.
 
         Args:
-            received: in the order in which it was received.
+            received: The bytes that follow those of the previous call.
 
         Returns:
-            They, with a redis.RedisError in the place of an error, or of what is not Redis: that is
-            the last then.
+            The replies in order. An error of Redis is in its place as a redis.RedisError. So are
+            bytes that are not Redis's protocol, after which nothing can be read.
         """
         self._reader.feed(received)
-        found: list[Any] = []
+        replies: list[Any] = []
         try:
-            # False: there is no whole answer; Redis itself has no false here.
-            while (answer := self._reader.gets()) is not False:
-                found.append(answer)
+            # False means that no complete reply is left: Redis itself never sends it here.
+            while (reply := self._reader.gets()) is not False:
+                replies.append(reply)
         except redis.InvalidResponse as error:
-            found.append(error)
-        return found
+            replies.append(error)
+        return replies
 
 
 class BulkConnection:
-    """A connection of its owner's alone. After any error there is nothing to do but to close it.
+    """A connection with a single owner, who closes it after any error.
 
     Raises:
-        redis.RedisError: Redis refuses, or does not understand.
-        OSError: it cannot be reached.
+        redis.RedisError: Redis refuses the connection.
+        OSError: Redis cannot be reached.
     """
 
     def __init__(self, url: str) -> None:
         self._connection = bare_connection(url)
         self._connection.connect()
+        # redis-py has no public access to the socket, and only the socket reads in bulk.
         self._socket: Any = self._connection._sock
-        self._answers = Answers()
+        self._reader = ReplyReader()
 
-    def send(self, commands: bytes) -> None:
-        """Send commands that are packed already.
+    def send(self, commands: Sequence[bytes]) -> None:
+        """Send packed commands together.
 
         Raises:
-            OSError: perhaps some were sent.
+            OSError: Some of them may have been sent.
         """
         self._socket.settimeout(SOCKET_TIMEOUT)
-        self._socket.sendall(commands)
-
-    def pack(self, *words: str) -> bytes:
-        """One command as it goes over the wire."""
-        return b"".join(self._connection.pack_command(*words))
+        self._socket.sendall(b"".join(commands))
 
     def receive(self, timeout: float) -> bytes:
-        """Wait for bytes; those that are there by now, for `read`.
+        """Wait for bytes; return them for `read`.
 
         Args:
-            timeout: seconds.
+            timeout: Seconds to wait.
 
         Raises:
-            TimeoutError: nothing came.
-            OSError: the connection is gone.
-            redis.RedisError: Redis closed it.
+            TimeoutError: Nothing arrived in time.
+            OSError: The connection is lost.
+            redis.RedisError: Redis closed the connection.
         """
         self._socket.settimeout(timeout)
-        received: bytes = self._socket.recv(_AT_ONCE)
+        received: bytes = self._socket.recv(_READ_SIZE)
         if not received:
             raise redis.ConnectionError("it closed the connection")
         return received
 
     def read(self, received: bytes) -> list[Any]:
-        """As `Answers.read`, for the bytes of this connection; also when it is closed."""
-        return self._answers.read(received)
+        """Parse as `ReplyReader.read` does; also works once the connection is closed."""
+        return self._reader.read(received)
 
-    def answers(self, count: int) -> list[Any]:
-        """The answers to `count` commands.
+    def read_replies(self, count: int) -> None:
+        """Wait for the replies to `count` commands.
 
         Raises:
-            redis.RedisError: one of them is an error, or what came is no answer.
-            OSError: they did not come.
+            redis.RedisError: A command failed, or Redis answered with something else.
+            OSError: Replies are missing.
         """
-        found: list[Any] = []
-        while len(found) < count:
-            found += self.read(self.receive(SOCKET_TIMEOUT))
-        for answer in found:
-            if isinstance(answer, redis.RedisError):
-                raise answer
-        return found
+        replies: list[Any] = []
+        while len(replies) < count:
+            replies += self.read(self.receive(SOCKET_TIMEOUT))
+        for reply in replies:
+            if isinstance(reply, redis.RedisError):
+                raise reply
 
     def close(self) -> None:
-        """End the connection, also under another thread that waits for it."""
+        """Disconnect, even while another thread waits in `receive`."""
         self._connection.disconnect()

@@ -1,5 +1,6 @@
-"""Connections to Redis, with the timeouts that keep a dead one from holding anything up."""
+"""Connections to Redis, with timeouts so that a dead connection holds nothing up."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,38 +13,48 @@ from app.errors import RetryLater
 from app.settings import masked
 
 SOCKET_TIMEOUT = 2.0
-CONNECT_TIMEOUT = 2.0
-"""Seconds; twice either is less than the 5 in which a bridge must be able to stop."""
+_CONNECT_TIMEOUT = 2.0
+"""Seconds. Twice either is less than the 5 within which the bridge must be able to stop."""
 
-HEALTH_CHECK_INTERVAL = 10
-
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _FIXES: dict[type[Exception], str] = {
     redis.AuthenticationError: "correct the password in {variable}",
     redis.exceptions.NoPermissionError: "name a user in {variable} that may do this",
     redis.exceptions.ReadOnlyError: "name the primary in {variable}: this is a replica",
     redis.exceptions.OutOfMemoryError: "raise its maxmemory: it is full",
 }
+_TLS_FIXES = {
+    f"{_UNTRUSTED}.*(is not valid for|ismatch)": (
+        "use the host name that its certificate was issued for in {variable}"
+    ),
+    # OpenSSL's words for a CA that does not follow RFC 5280, which Python requires since 3.13.
+    f"{_UNTRUSTED}.*(Key Identifier|key usage extension|Basic Constraints)": (
+        "issue its CA and its certificate again with the extensions that Python 3.13 and later "
+        "require: subjectKeyIdentifier, authorityKeyIdentifier, and in the CA's certificate also "
+        "critical basicConstraints and keyUsage=keyCertSign"
+    ),
+    _UNTRUSTED: "name the file of its CA: {variable}=rediss://...?ssl_ca_certs=FILE",
+    r"handshake|\[SSL": "if it does not use TLS, start {variable} with redis://",
+    "closed by server|closed the connection": "if it uses TLS, start {variable} with rediss://",
+}
+"""What to do about an error by a pattern of its text; the first that matches counts."""
 
-_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-# What OpenSSL says of a CA that does not follow RFC 5280, which Python insists on since 3.13.
-_LAX_CA = ("Key Identifier", "key usage extension", "Basic Constraints")
-
-# Retrying below us would send a PUBLISH or an XADD a second time without our knowing.
 _OPTIONS = {
     "socket_timeout": SOCKET_TIMEOUT,
-    "socket_connect_timeout": CONNECT_TIMEOUT,
+    "socket_connect_timeout": _CONNECT_TIMEOUT,
     "socket_keepalive": True,
-    "health_check_interval": HEALTH_CHECK_INTERVAL,
+    "health_check_interval": 10,
+    # A retry below us would repeat a PUBLISH or an XADD without our knowing.
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
-    # No CLIENT SETINFO: two round trips saved, and a user of docs/redis-users.acl may not send it,
-    # since a Redis older than 7.2 does not start with an ACL that names it.
+    # No CLIENT SETINFO: it costs two round trips, and docs/redis-users.acl cannot allow it,
+    # because Redis older than 7.2 does not start with an ACL that names it.
     "driver_info": None,
 }
 
 
 def connect(url: str) -> redis.Redis:
-    """A client for `url`. It connects when it is first used; bytes come back as bytes."""
+    """Return a client that connects when it is first used, and returns bytes as bytes."""
     over_tls = {"redis_connect_func": _leave_nothing_unread} if url.startswith("rediss:") else {}
     client: redis.Redis = redis.Redis.from_url(url, **_OPTIONS, **over_tls)
     return client
@@ -60,61 +71,62 @@ def _leave_nothing_unread(connection: Any) -> None:
 
 
 def bare_connection(url: str) -> Any:
-    """One redis.Connection for subscriptions; its owner connects it, and checks its health."""
+    """Return an unconnected redis.Connection whose owner connects it and checks its health."""
     options = _OPTIONS | {"health_check_interval": 0}
-    pool = redis.ConnectionPool.from_url(url, **options)
-    return pool.make_connection()
+    return redis.ConnectionPool.from_url(url, **options).make_connection()
 
 
 def database_of(client: redis.Redis) -> int:
-    """The number of the database that the client uses."""
+    """Return the number of the client's database."""
     return int(client.connection_pool.connection_kwargs.get("db") or 0)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether waiting does not help: the password, or the certificate, is not accepted."""
+    """Return whether waiting is useless: the password or the certificate is not accepted."""
     return isinstance(error, redis.AuthenticationError) or _UNTRUSTED in str(error)
 
 
 def fix_for(error: BaseException, variable: str = "REDIS_URL") -> str:
-    """What an operator does about a Redis that could not be reached.
+    """Return what an operator can do when Redis could not be used.
 
     Args:
-        error: that reaching it met.
-        variable: the setting that says where it is.
+        error: The error that using it raised.
+        variable: Name of the setting or option that holds the URL.
     """
-    said = f"{error} {error.__context__}"
-    if _UNTRUSTED in said:
-        if "is not valid for" in said or "ismatch" in said:
-            return f"call it in {variable} by the name that its certificate is for"
-        if any(complaint in said for complaint in _LAX_CA):
-            return (
-                "make its CA and its certificate anew with the extensions that Python 3.13 and "
-                "later require: subjectKeyIdentifier, authorityKeyIdentifier, and in the CA's "
-                "certificate also critical basicConstraints and keyUsage=keyCertSign"
-            )
-        return f"give the file of its CA: {variable}=rediss://...?ssl_ca_certs=FILE"
-    if "handshake" in said or "[SSL" in said:
-        return f"if it speaks no TLS there, begin {variable} with redis://"
-    if "closed by server" in said or "closed the connection" in said:
-        return f"if it speaks TLS there, begin {variable} with rediss://"
-    for kind, fix in _FIXES.items():
-        if isinstance(error, kind):
-            return fix.format(variable=variable)
-    return f"start it, or correct {variable}"
+    text = f"{error} {error.__context__}"
+    by_text = (fix for pattern, fix in _TLS_FIXES.items() if re.search(pattern, text, re.DOTALL))
+    by_type = (fix for kind, fix in _FIXES.items() if isinstance(error, kind))
+    fix = next(by_text, None) or next(by_type, "start it, or correct {variable}")
+    return fix.format(variable=variable)
 
 
 @contextmanager
 def reaching(url: str, variable: str = "REDIS_URL") -> Iterator[None]:
-    """Turn every failure to reach or use the Redis at `url` into RetryLater.
+    """Turn every failure to use the Redis at `url` into RetryLater.
 
     Args:
-        url: where it is.
-        variable: the setting, or the option, that says so.
+        url: The Redis that is used.
+        variable: Name of the setting or option that holds the URL.
     """
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        said = f"{error}".rstrip(".")
+        reason = f"{error}".rstrip(".")
         fix = fix_for(error, variable)
-        raise RetryLater(f"cannot use Redis at {masked(url)}: {said}: {fix}") from None
+        raise RetryLater(f"cannot use Redis at {masked(url)}: {reason}: {fix}") from None
+
+
+class CircuitBreaker:
+    """Spares its users a Redis that does not answer: each attempt takes a timeout of seconds.
+
+    Whoever gets no answer trips it. The others then leave Redis alone until it is reset.
+    """
+
+    def __init__(self) -> None:
+        self.is_tripped = False
+
+    def trip(self) -> None:
+        self.is_tripped = True
+
+    def reset(self) -> None:
+        self.is_tripped = False

@@ -1,8 +1,8 @@
 """The journal: a Redis stream that keeps PROFIT_REPORT messages until the bridge has them.
 
-Pub/sub drops what is published while nobody listens; the stream does not. A journaling publisher
-writes both, and its message names the journal, so that the bridge takes it from there and leaves
-the copy on pub/sub to other listeners.
+Pub/sub drops what nobody listens to; a stream does not. A journaling publisher writes to both. Its
+message names the journal, so the bridge reads the report from there and ignores the pub/sub copy,
+which is for other listeners.
 """
 
 from typing import Any, NamedTuple
@@ -19,74 +19,61 @@ _FIELD = b"message"
 
 
 class JournalEntry(NamedTuple):
-    """One journaled message, and its place in the stream."""
+    """A journaled message and its position in the stream."""
 
     position: str
     message: bytes
 
 
 def journal_name(client: redis.Redis) -> str:
-    """What a journaled message calls the journal; pub/sub ignores database numbers, streams not."""
+    """Return the name by which messages refer to the journal in the client's database.
+
+    It includes the database number, because pub/sub reaches all databases and a stream only one.
+    """
     return f"{database_of(client)}:{JOURNAL}"
 
 
 def append(pipeline: Pipeline, message: bytes, length: int) -> None:
-    """Queue the appending of `message` to the journal, kept at about `length` entries."""
+    """Queue a command that appends `message` and trims the journal to about `length` entries."""
     pipeline.xadd(JOURNAL, {_FIELD: message}, maxlen=length, approximate=True)
 
 
 class Journal:
-    """The bridge's side of the journal."""
+    """The bridge's side of the journal. Every method raises redis.RedisError if Redis fails."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        # As it comes: what redis-py makes of an entry costs more than all the rest of reading it.
+        # redis-py's own conversion of an entry costs more than all the rest of reading it.
         client.set_response_callback("XRANGE", lambda entries, **_: entries)
         self.name = journal_name(client)
 
     def read(self, position: str, limit: int, up_to: str = NEWEST) -> list[JournalEntry]:
-        """Up to `limit` entries after `position`, none of them after `up_to`, at once.
-
-        Raises:
-            redis.RedisError: Redis could not be asked.
-        """
+        """Return up to `limit` entries after `position`, at most up to and including `up_to`."""
         entries: Any = self._client.xrange(JOURNAL, min=f"({position}", max=up_to, count=limit)
         return [JournalEntry(name.decode(), _message(fields)) for name, fields in entries]
 
-    def is_behind(self, position: str) -> bool:
-        """Whether the stream ends before `position`: Redis lost it, and began a new one.
-
-        Raises:
-            redis.RedisError: Redis could not be asked.
-        """
+    def ends_before(self, position: str) -> bool:
+        """Return whether the stream ends before `position`: Redis lost it and started a new one."""
         return _order(self.end()) < _order(position)
 
     def end(self) -> str:
-        """The position of the newest entry there ever was in this stream.
-
-        Raises:
-            redis.RedisError: Redis could not be asked.
-        """
+        """Return the position of the newest entry that this stream has ever had."""
         if not self._client.exists(JOURNAL):
             return START
         last: bytes = self._client.xinfo_stream(JOURNAL)["last-generated-id"]
         return last.decode()
 
     def trim(self, position: str) -> None:
-        """Drop the entries before `position`, which the ledger has.
-
-        Raises:
-            redis.RedisError: Redis could not be asked.
-        """
+        """Delete entries before `position`: the ledger has them."""
         self._client.xtrim(JOURNAL, minid=position, approximate=True)
 
 
 def _message(fields: list[bytes]) -> bytes:
-    """The message among the names and values of an entry, which take turns."""
+    """Return the message from an entry's alternating names and values."""
     return dict(zip(fields[::2], fields[1::2], strict=True)).get(_FIELD, b"")
 
 
 def _order(position: str) -> tuple[int, int]:
-    """What positions are compared by."""
+    """Return the sort key of a position."""
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number or 0)

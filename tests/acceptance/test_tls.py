@@ -75,17 +75,17 @@ def test_who_does_not_convince_is_one_line_with_the_fix(tls: Tls, tmp_path: Path
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.endswith(
-        ": give the file of its CA: REDIS_URL=rediss://...?ssl_ca_certs=FILE\n"
+        ": name the file of its CA: REDIS_URL=rediss://...?ssl_ca_certs=FILE\n"
     )
 
 
 def test_each_way_of_getting_tls_wrong_has_its_own_fix(tls: Tls) -> None:
     plain = tls.system.redis_server.port
     fixes = {
-        tls.url(None): "give the file of its CA",
-        tls.url(tls.authority, "127.0.0.1"): "by the name that its certificate is for",
-        tls.url(None, scheme="redis"): "begin REDIS_URL with rediss://",
-        f"rediss://{HOST}:{plain}/0": "begin REDIS_URL with redis://",
+        tls.url(None): "name the file of its CA",
+        tls.url(tls.authority, "127.0.0.1"): "the host name that its certificate was issued for",
+        tls.url(None, scheme="redis"): "start REDIS_URL with rediss://",
+        f"rediss://{HOST}:{plain}/0": "start REDIS_URL with redis://",
     }
 
     def said(url: str) -> str:

@@ -120,7 +120,7 @@ PROTECTIONS = [
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
-        (Edit("app/bridge/service.py", "if self._ledger.rebuilding_until:", "if False:"),),
+        (Edit("app/bridge/service.py", "if self._intake.is_rebuilding:", "if False:"),),
     ),
     Protection(
         "a report that moves from an opening balance is marked in the same transaction",
@@ -287,11 +287,11 @@ PROTECTIONS = [
         (
             Edit(
                 "app/messaging/subscription.py",
-                "if self._wire is None:\n                    self._subscribe()",
-                'if self._wire is None:\n                    raise OSError("not again")',
+                "if self._connection is None:\n                    self._subscribe()",
+                'if self._connection is None:\n                    raise OSError("not again")',
             ),
             Edit(
-                "app/bridge/service.py",
+                "app/bridge/intake.py",
                 "JOURNAL_CHECK_SECONDS = 1.0",
                 "JOURNAL_CHECK_SECONDS = 3600.0",
             ),

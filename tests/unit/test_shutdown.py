@@ -42,10 +42,9 @@ def test_no_wait_goes_on_after_a_request() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_the_time_since_the_first_request_counts() -> None:
-    signals = ShutdownSignals()
-    assert not signals.is_overdue(0)
-    signals.request()
-    assert signals.wait(60)
-    assert not signals.is_overdue(60)
-    assert signals.is_overdue(-1)
+def test_work_may_be_finished_for_the_time_of_grace() -> None:
+    patient, hasty = ShutdownSignals(grace=60), ShutdownSignals(grace=-1)
+    assert not hasty.is_overdue
+    for signals in (patient, hasty):
+        signals.request()
+    assert [signals.is_overdue for signals in (patient, hasty)] == [False, True]

@@ -1,4 +1,4 @@
-"""What a subscriber makes of the bytes that come, however they come: the test is the server."""
+"""A subscription reads its messages however the bytes arrive. The test is the server."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ BOTH = confirmed("A", 1) + confirmed("B", 2)
 
 
 class Server:
-    """Answers as Redis does until somebody subscribes; what comes then is the test's to send."""
+    """Answers as Redis does until somebody subscribes; then the test sends what it wants."""
 
     def __init__(self, *on_subscribing: bytes) -> None:
         self._on_subscribing = on_subscribing or (BOTH,)
@@ -76,29 +76,29 @@ def listen() -> Iterator[Callable[[Server], Subscription]]:
 
         def start(server: Server) -> Subscription:
             opened.callback(server.close)
-            subscriber = Subscription(server.url, ["A", "B"])
-            opened.callback(subscriber.close)
-            subscriber.start()
-            return subscriber
+            subscription = Subscription(server.url, ["A", "B"])
+            opened.callback(subscription.close)
+            subscription.start()
+            return subscription
 
         yield start
 
 
-def heard(subscriber: Subscription, count: int) -> list[tuple[bytes, bytes]]:
+def heard(subscription: Subscription, count: int) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
 
     def is_all() -> bool:
-        found.extend(subscriber.receive(1, 0.05))
+        found.extend(subscription.receive(1, 0.05))
         return len(found) >= count
 
     wait_until(is_all, PATIENCE, f"{count} messages")
     return found
 
 
-def wait_until_subscribed_anew(subscriber: Subscription) -> None:
+def wait_until_subscribed_anew(subscription: Subscription) -> None:
     def is_subscribed_anew() -> bool:
-        assert not subscriber.receive(1, 0.05)
-        return subscriber.subscriptions == 2
+        assert not subscription.receive(1, 0.05)
+        return subscription.subscriptions == 2
 
     wait_until(is_subscribed_anew, PATIENCE, "another subscription")
 
@@ -106,29 +106,29 @@ def wait_until_subscribed_anew(subscriber: Subscription) -> None:
 def test_what_comes_before_the_last_channel_is_confirmed_is_heard(
     listen: Callable[[Server], Subscription],
 ) -> None:
-    subscriber = listen(Server(confirmed("A", 1), message("A", b"early"), confirmed("B", 2)))
-    assert heard(subscriber, 1) == [(b"A", b"early")]
+    subscription = listen(Server(confirmed("A", 1), message("A", b"early"), confirmed("B", 2)))
+    assert heard(subscription, 1) == [(b"A", b"early")]
 
 
 def test_a_message_may_come_byte_by_byte(listen: Callable[[Server], Subscription]) -> None:
     server = Server()
-    subscriber = listen(server)
+    subscription = listen(server)
     text = message("B", b'{"a":\r\n1}')
     server.send(*(text[n : n + 1] for n in range(len(text))))
-    assert heard(subscriber, 1) == [(b"B", b'{"a":\r\n1}')]
+    assert heard(subscription, 1) == [(b"B", b'{"a":\r\n1}')]
 
 
 def test_a_torn_message_is_not_mixed_with_the_next_connection(
     listen: Callable[[Server], Subscription],
 ) -> None:
     server = Server()
-    subscriber = listen(server)
+    subscription = listen(server)
     server.send(message("A", b"whole") + message("A", b"torn")[:-4])
-    assert heard(subscriber, 1) == [(b"A", b"whole")]
+    assert heard(subscription, 1) == [(b"A", b"whole")]
     server.hang_up()
-    wait_until_subscribed_anew(subscriber)
+    wait_until_subscribed_anew(subscription)
     server.send(message("A", b"next"))
-    assert heard(subscriber, 1) == [(b"A", b"next")]
+    assert heard(subscription, 1) == [(b"A", b"next")]
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_a_refusal_or_nonsense_makes_it_subscribe_anew_and_loses_nothing_before_
     listen: Callable[[Server], Subscription], refusal: bytes
 ) -> None:
     server = Server()
-    subscriber = listen(server)
+    subscription = listen(server)
     server.send(message("A", b"before") + refusal)
-    assert heard(subscriber, 1) == [(b"A", b"before")]
-    wait_until_subscribed_anew(subscriber)
+    assert heard(subscription, 1) == [(b"A", b"before")]
+    wait_until_subscribed_anew(subscription)
     server.send(message("A", b"after"))
-    assert heard(subscriber, 1) == [(b"A", b"after")]
+    assert heard(subscription, 1) == [(b"A", b"after")]

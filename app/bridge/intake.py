@@ -1,0 +1,195 @@
+"""From what arrives on Redis to batches for the ledger."""
+
+import logging
+from typing import NamedTuple
+
+import redis
+
+from app.accounting import Batch, Ledger
+from app.bridge.ticker_updates import latest_values
+from app.channels import PROFIT_REPORT
+from app.delivery import Slot
+from app.domain import read_report
+from app.errors import RejectMessage, StopProgram
+from app.messaging import NEWEST, START, CircuitBreaker, Journal, Received, Subscription, fix_for
+from app.timing import Timer, now_us
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 1000
+"""About the most messages that share one commit and one round trip."""
+
+JOURNAL_CHECK_SECONDS = 1.0
+"""How often the journal is read even if no message says that it has something new."""
+
+_REPORTS = PROFIT_REPORT.encode()
+
+
+class Arrivals(NamedTuple):
+    """Messages of the subscription, sorted."""
+
+    batch: Batch
+    """Reports that only pub/sub has, and everything that has to be rejected."""
+    values: dict[Slot, str]
+    """The latest prices and orders, as JSON text."""
+    are_journaled: bool
+    """Whether some reports are in the journal, and to be read from there."""
+
+
+class Intake:
+    """Reads the subscription and the journal, and decodes reports into batches.
+
+    Args:
+        subscription: Subscribed to PROFIT_REPORT and TICKER_UPDATES_*.
+        journal: Where journaling publishers put their reports.
+        ledger: Knows how far the journal is recorded.
+        breaker: While it is tripped, the journal is left alone.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        journal: Journal,
+        ledger: Ledger,
+        breaker: CircuitBreaker,
+    ) -> None:
+        self._subscription = subscription
+        self._journal = journal
+        self._ledger = ledger
+        self._breaker = breaker
+        # Our own publisher ends its messages like this, so they need not be decoded to know that
+        # the journal has them.
+        self._journaled_ending = f'"journal": "{journal.name}"}}'.encode()
+        self._journal_timer = Timer(JOURNAL_CHECK_SECONDS)
+        self._subscriptions_seen = 0
+
+    def start(self) -> None:
+        """Subscribe.
+
+        Raises:
+            StopProgram: Redis cannot be reached.
+        """
+        self._subscription.start()
+
+    def close(self) -> None:
+        self._subscription.close()
+
+    def journal_end(self) -> str:
+        """Return the position at which the journal ends now.
+
+        Raises:
+            StopProgram: Redis cannot be reached.
+        """
+        try:
+            return self._journal.end()
+        except (redis.RedisError, OSError) as error:
+            raise StopProgram(f"cannot read the journal: {error}: {fix_for(error)}") from None
+
+    def receive(self, timeout: float) -> list[Received]:
+        """Wait up to `timeout` seconds for messages; return about BATCH_SIZE of them at most."""
+        return self._subscription.receive(BATCH_SIZE, timeout)
+
+    def sort(self, received: list[Received]) -> Arrivals:
+        """Decode messages into a batch that leaves the journal where it is, and values."""
+        now = now_us()
+        batch = Batch(self._ledger.journal_position)
+        are_journaled = False
+        updates = []
+        for channel, message in received:
+            if channel != _REPORTS:
+                updates.append((channel, message))
+            elif message.endswith(self._journaled_ending):
+                are_journaled = True
+            else:
+                try:
+                    report, journal = read_report(message, now)
+                except RejectMessage as error:
+                    batch.reject(now, error, message)
+                    continue
+                if journal == self._journal.name:
+                    are_journaled = True
+                else:
+                    batch.accepted.append((report, message))
+        values, rejected = latest_values(updates)
+        for message, reason in rejected:
+            batch.reject(now, reason, message)
+        return Arrivals(batch, values, are_journaled)
+
+    def is_journal_due(self) -> bool:
+        """Return whether to read the journal even if no message says that it has something new."""
+        subscriptions = self._subscription.subscriptions
+        has_resubscribed = subscriptions != self._subscriptions_seen
+        if has_resubscribed and self._check_journal_position():
+            self._subscriptions_seen = subscriptions
+        return self._journal_timer.is_due() or has_resubscribed
+
+    def _check_journal_position(self) -> bool:
+        """Read a journal that Redis lost and started again from its start.
+
+        Nothing is counted twice anyway.
+
+        Returns:
+            Whether Redis could tell.
+        """
+        if self._breaker.is_tripped:
+            return False
+        try:
+            if self._journal.ends_before(self._ledger.journal_position):
+                self._ledger.journal_position = START
+        except (redis.RedisError, OSError) as error:
+            self._breaker.trip()
+            log.warning("journal_not_read reason=%s", error)
+            return False
+        return True
+
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether the journal still has entries from before a lost ledger was started again."""
+        return self._ledger.rebuilding_until is not None
+
+    def finish_rebuilding(self) -> None:
+        """Note that the entries from before the ledger are recorded."""
+        self._ledger.finish_rebuilding()
+
+    def read_journal(self) -> Batch | None:
+        """Return the next batch of the journal; None while Redis does not answer.
+
+        While rebuilding, it is one from before the ledger was started. A batch of fewer than
+        BATCH_SIZE messages is the last one.
+        """
+        if self._breaker.is_tripped:
+            return None
+        position = self._ledger.journal_position
+        up_to = self._ledger.rebuilding_until or NEWEST
+        try:
+            entries = self._journal.read(position, BATCH_SIZE, up_to)
+        except (redis.RedisError, OSError) as error:
+            self._breaker.trip()
+            log.warning("journal_not_read reason=%s", error)
+            return None
+        batch = Batch(
+            entries[-1].position if entries else position, may_be_imported=self.is_rebuilding
+        )
+        now = now_us()
+        for _, message in entries:
+            try:
+                report, _ = read_report(message, now)
+                batch.accepted.append((report, message))
+            except RejectMessage as error:
+                batch.reject(now, error, message)
+        return batch
+
+    def is_worth_recording(self, batch: Batch) -> bool:
+        """Return whether the ledger has something to record of a batch."""
+        has_moved_on = batch.journal_position != self._ledger.journal_position
+        return has_moved_on or batch.size > 0
+
+    def trim_journal(self) -> None:
+        """Delete what is recorded from the journal."""
+        if self._breaker.is_tripped:
+            return
+        try:
+            self._journal.trim(self._ledger.journal_position)
+        except (redis.RedisError, OSError) as error:
+            self._breaker.trip()
+            log.warning("journal_not_trimmed reason=%s", error)
