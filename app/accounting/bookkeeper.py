@@ -1,6 +1,5 @@
 """The bookkeeper: puts every report into the ledger first, then into the totals."""
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from app.accounting.daily_file import path_of, read_figures, set_aside
 from app.accounting.ledger import Ledger, Outcome, ReceivedReport
@@ -35,7 +35,7 @@ from app.errors import (
     WrongSetting,
 )
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass
@@ -156,7 +156,7 @@ class Bookkeeper:
         with self._stop_if_unreadable():
             reports = self._ledger.unpublished()
             if reports:
-                log.info("publishing_again reports=%d", len(reports))
+                log.info("publishing_again", reports=len(reports))
             # After a long stop they may be of days that no new report can be for.
             self._open_days_of(reports)
         return self._apply(reports, rendered)
@@ -183,7 +183,7 @@ class Bookkeeper:
         counted, moved = sorted_reports[Outcome.COUNTED], sorted_reports[Outcome.IMPORTED]
         conflicts = sorted_reports[Outcome.CONFLICT]
         if imported:
-            log.info("in_imported_file_already reports=%d", len(moved))
+            log.info("in_imported_file_already", reports=len(moved))
         _log_rejected(batch.rejected, conflicts)
         # Nearly every batch is of today alone, and needs no search for late reports.
         has_late = min(days, default=self._today) < self._today
@@ -204,10 +204,10 @@ class Bookkeeper:
         try:
             deleted = self._ledger.prune(day_of(self._clock()) - days_kept, limit)
         except sqlite3.Error as error:
-            log.warning("ledger_not_pruned reason=%s", error)
+            log.warning("ledger_not_pruned", reason=error)
             return
         if deleted:
-            log.info("ledger_pruned reports=%d", deleted)
+            log.info("ledger_pruned", reports=deleted)
 
     @contextmanager
     def _stop_if_unreadable(self) -> Iterator[None]:
@@ -289,7 +289,7 @@ class Bookkeeper:
             figures = read_figures(path)
         except RejectMessage as error:
             aside = set_aside(path)
-            log.warning("daily_file_set_aside path=%s copy=%s reason=%s", path, aside, error)
+            log.warning("daily_file_set_aside", path=path, copy=aside, reason=error)
             return
         if not figures:
             return
@@ -298,7 +298,7 @@ class Bookkeeper:
             newest = max(one.timestamp_us for one in figures.values())
             figures[AGGREGATE] = msgspec.structs.replace(figures[AGGREGATE], timestamp_us=newest)
         self._ledger.import_opening_balance(day, figures)
-        log.info("daily_file_imported path=%s symbols=%d", path, len(figures))
+        log.info("daily_file_imported", path=path, symbols=len(figures))
 
 
 def _oldest_day(today: int) -> int:
@@ -324,4 +324,4 @@ def _log_rejected(rejected: list[Rejected], conflicts: list[ProfitReport]) -> No
     reasons = [one.reason for one in rejected]
     reasons += [f"conflict: {report.symbol} from {report.sender!r}" for report in conflicts]
     if reasons:
-        log.warning("messages_rejected count=%d last=%r", len(reasons), reasons[-1])
+        log.warning("messages_rejected", count=len(reasons), last=reasons[-1])

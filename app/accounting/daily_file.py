@@ -1,6 +1,5 @@
 """The daily JSON: a projection of the ledger that is whole at every moment."""
 
-import logging
 import os
 import threading
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from app.channels import AGGREGATE
 from app.domain import (
@@ -23,7 +23,7 @@ from app.domain import (
 )
 from app.errors import RejectMessage
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 CHECK_SECONDS = 1.0
 """How often the files are checked for changes by another program."""
@@ -178,7 +178,7 @@ class DailyFiles:
                 self._written[day] = _put_in_place(path, _rendered(shown), is_ours=is_ours)
                 self._on_written(time.monotonic() - started)
             except OSError as error:
-                log.error("daily_file_not_written path=%s reason=%s", path, error.strerror)
+                log.error("daily_file_not_written", path=path, reason=error.strerror)
                 with self._lock:
                     self._dirty.add(day)
                 self._wake.set()
@@ -218,7 +218,7 @@ def _copy_if_unusable(path: Path) -> None:
         read_figures(path)
     except RejectMessage as error:
         aside = set_aside(path, until_replaced=True)
-        log.warning("daily_file_set_aside path=%s copy=%s reason=%s", path, aside, error)
+        log.warning("daily_file_set_aside", path=path, copy=aside, reason=error)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
 """From what arrives on Redis to batches for the ledger."""
 
-import logging
 from typing import NamedTuple
 
 import redis
+import structlog
 
 from app.accounting import Batch, Ledger
 from app.bridge.ticker_updates import latest_values
@@ -14,7 +14,7 @@ from app.errors import RejectMessage, StopProgram
 from app.messaging import NEWEST, START, CircuitBreaker, Journal, Received, Subscription, fix_for
 from app.timing import Timer, now_us
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 BATCH_SIZE = 1000
 """About the most messages that share one commit and one round trip."""
@@ -138,7 +138,7 @@ class Intake:
                 self._ledger.journal_position = START
         except (redis.RedisError, OSError) as error:
             self._breaker.trip()
-            log.warning("journal_not_read reason=%s", error)
+            log.warning("journal_not_read", reason=error)
             return False
         return True
 
@@ -165,7 +165,7 @@ class Intake:
             entries = self._journal.read(position, BATCH_SIZE, up_to)
         except (redis.RedisError, OSError) as error:
             self._breaker.trip()
-            log.warning("journal_not_read reason=%s", error)
+            log.warning("journal_not_read", reason=error)
             return None
         batch = Batch(
             entries[-1].position if entries else position, may_be_imported=self.is_rebuilding
@@ -192,4 +192,4 @@ class Intake:
             self._journal.trim(self._ledger.journal_position)
         except (redis.RedisError, OSError) as error:
             self._breaker.trip()
-            log.warning("journal_not_trimmed reason=%s", error)
+            log.warning("journal_not_trimmed", reason=error)

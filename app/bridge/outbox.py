@@ -1,9 +1,9 @@
 """What is recorded and not published yet."""
 
-import logging
 from collections.abc import Sequence
 
 import redis
+import structlog
 
 from app.accounting import Ledger
 from app.bridge.performance_publisher import PerformancePublisher
@@ -12,7 +12,7 @@ from app.messaging import CircuitBreaker
 from app.monitoring import Health
 from app.shutdown import ShutdownSignals
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 PUBLISHED_AT_ONCE = 5_000
 """Messages in one round trip, so that a slow connection can take them before its timeout. A batch
@@ -80,7 +80,7 @@ class Outbox:
             except (redis.RedisError, OSError) as error:
                 self._breaker.trip()
                 self._health.heartbeat(waits_for=f"redis: nothing can be published: {error}")
-                log.warning("not_published messages=%d reason=%s", len(self._unpublished), error)
+                log.warning("not_published", messages=len(self._unpublished), reason=error)
                 self._shutdown.wait(_RETRY_PAUSE)
                 continue
             del self._unpublished[:published]

@@ -12,8 +12,9 @@ Nothing is published before it is recorded. Files and tasks, which are slow, hav
 own, so that the loop goes on reading: Redis disconnects a subscriber that does not read.
 """
 
-import logging
 import time
+
+import structlog
 
 from app.accounting import Batch, Bookkeeper, Counted, DailyFiles
 from app.bridge.intake import BATCH_SIZE, Intake
@@ -27,7 +28,7 @@ from app.settings import Settings
 from app.shutdown import ShutdownSignals
 from app.timing import Timer
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 FINISH_WITHIN = 2.0
 """Seconds after a request to shut down in which the bridge handles what it has received."""
@@ -111,7 +112,7 @@ class Bridge:
             rendered = self._bookkeeper.rendered_at_start()
             self._publish(rendered)
             self._dispatch(rendered)
-            log.info("bridge_started folder=%s", self._settings.profit_base_path)
+            log.info("bridge_started", folder=self._settings.profit_base_path)
             while not self._shutdown.is_requested:
                 self._run_once(WAIT_SECONDS)
             self._finish()
@@ -189,7 +190,7 @@ class Bridge:
                 break
             except RetryLater as error:
                 self._health.heartbeat(waits_for=f"ledger: {error}")
-                log.error("not_counted reports=%d reason=%s", len(batch.accepted), error)
+                log.error("not_counted", reports=len(batch.accepted), reason=error)
                 if self._shutdown.wait(_RETRY_PAUSE):
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
@@ -232,8 +233,8 @@ class Bridge:
         while self._is_behind:
             if self._shutdown.is_overdue:
                 log.warning(
-                    "stopped_behind: reports that only pub/sub had are lost, the journal keeps "
-                    "its own"
+                    "stopped_behind",
+                    hint="reports that only pub/sub had are lost, the journal keeps its own",
                 )
                 return
             self._run_once(_WAIT_WHILE_FINISHING)
@@ -244,9 +245,9 @@ class Bridge:
         # The threads of both have been finishing since the shutdown was requested.
         deadline = time.monotonic() + _CLOSE_WITHIN
         if not self._files.close(_CLOSE_WITHIN):
-            log.warning("daily_file_behind: the next start writes it from the ledger")
+            log.warning("daily_file_behind", hint="the next start writes it from the ledger")
         # Nothing can be dispatched to a Redis that does not answer.
         timeout = 0.0 if self._breaker.is_tripped else max(0.0, deadline - time.monotonic())
         slots = self._dispatcher.close(timeout)
         if slots:
-            log.warning("not_dispatched slots=%d: the next start dispatches them", slots)
+            log.warning("not_dispatched", slots=slots, hint="the next start dispatches them")

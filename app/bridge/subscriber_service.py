@@ -1,6 +1,6 @@
 """The subscriber: the Firebase side alone, for profits that another program calculates."""
 
-import logging
+import structlog
 
 from app.bridge.ticker_updates import latest_values
 from app.channels import (
@@ -16,7 +16,7 @@ from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
 from app.shutdown import ShutdownSignals
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 _BATCH_SIZE = 500
 _WAIT_SECONDS = 0.25
@@ -80,14 +80,14 @@ class SubscriberService:
         self._subscription.close()
         slots = self._dispatcher.close(_CLOSE_WITHIN)
         if slots:
-            log.warning("not_dispatched slots=%d", slots)
+            log.warning("not_dispatched", slots=slots)
         log.info("subscriber_stopped")
 
     def _run_once(self) -> None:
         self._health.heartbeat()
         values, rejected = latest_values(self._subscription.receive(_BATCH_SIZE, _WAIT_SECONDS))
         for _, error in rejected:
-            log.warning("message_rejected reason=%r", str(error))
+            log.warning("message_rejected", reason=str(error))
         self._metrics.rejected(error.code for _, error in rejected)
         self._metrics.values_taken_in(len(values))
         self._dispatcher.put(values)

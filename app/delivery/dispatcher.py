@@ -1,6 +1,5 @@
 """Dispatching changes to Celery: only each slot's newest value, and only while few tasks wait."""
 
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
 from app.delivery.conflating_queue import ConflatingQueue, Slot
 from app.delivery.register import Candidate, LatestValueRegister
@@ -15,7 +15,7 @@ from app.domain import PERFORMANCE, Update
 from app.errors import RetryLater
 from app.timing import Backoff, Timer
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 MAX_SINGLE_TASKS = 8
 """Up to this many changed slots become one task each. More become one bulk task."""
@@ -140,11 +140,11 @@ class Dispatcher:
                 self._rest(time.monotonic() - began)
             except RetryLater as error:
                 self.stalled = str(error)
-                log.warning("dispatch_stalled slots=%d reason=%s", len(self._changed), error)
+                log.warning("dispatch_stalled", slots=len(self._changed), reason=error)
             except Exception as error:
                 # A bug: it must neither end this thread nor go unnoticed.
                 self.stalled = f"a bug, see the log: {error!r}"
-                log.exception("dispatch_failed slots=%d", len(self._changed))
+                log.exception("dispatch_failed", slots=len(self._changed))
             else:
                 self.stalled = ""
                 backoff.reset()
@@ -195,7 +195,7 @@ class Dispatcher:
             return
         candidates = self._register.overdue(BULK_SIZE)
         if candidates:
-            log.info("redispatched slots=%d", len(candidates))
+            log.info("redispatched", slots=len(candidates))
             self._enqueue(candidates, in_bulk=len(candidates) > MAX_SINGLE_TASKS)
 
     def _enqueue(self, candidates: Sequence[Candidate], in_bulk: bool) -> None:

@@ -1,6 +1,5 @@
 """Listening on Redis channels, in batches, through every kind of outage."""
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import redis
+import structlog
 
 from app.errors import StopProgram
 from app.messaging.bulk_connection import BulkConnection, ReplyReader, pack
@@ -15,7 +15,7 @@ from app.messaging.client import fix_for, is_refusal
 from app.settings import masked
 from app.timing import Backoff
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 SILENCE_BEFORE_PING = 5.0
 """Seconds without a message after which Redis has to answer a PING."""
@@ -201,13 +201,13 @@ class Subscription:
         self._last_received = time.monotonic()
         self._backoff.reset()
         self.subscriptions += 1
-        log.info("subscribed redis=%s times=%d", masked(self._url), self.subscriptions)
+        log.info("subscribed", redis=masked(self._url), times=self.subscriptions)
 
     def _reconnect_later(self, error: Exception) -> None:
         if self._closing.is_set():
             return
         if self._connection is not None:
-            log.warning("redis_lost redis=%s reason=%s", masked(self._url), error)
+            log.warning("redis_lost", redis=masked(self._url), reason=error)
             self._connection.close()
             self._connection = None
         self._closing.wait(self._backoff.next_pause())

@@ -3,7 +3,7 @@
 from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
 from app.monitoring.health import Health
 from app.monitoring.http_server import StatusServer
-from app.monitoring.logs import JsonFormatter, configure, formatter
+from app.monitoring.logs import configure, formatter, use_standard_logging
 from app.monitoring.metrics import FRESHNESS, METRICS, Metrics, as_markdown
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "METRICS",
     "FreshnessRecord",
     "Health",
-    "JsonFormatter",
     "MeasuredFirebase",
     "Metrics",
     "StatusServer",
@@ -20,4 +19,5 @@ __all__ = [
     "configure",
     "cumulative",
     "formatter",
+    "use_standard_logging",
 ]

@@ -4,11 +4,12 @@ Workers are many short-lived processes that Prometheus cannot scrape. Each task 
 measurements to a histogram in Redis, in one call, and the bridge exports that.
 """
 
-import logging
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+import structlog
 
 from app.channels import KEY_PREFIX
 from app.delivery import SLOT_TTL_SECONDS, FirebaseWriter
@@ -17,7 +18,7 @@ from app.errors import RetryLater
 from app.messaging import connect, reaching
 from app.monitoring.metrics import FRESHNESS
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 FRESHNESS_KEY = KEY_PREFIX + "freshness"
 """Hash: counts by upper bound (`+Inf` for the rest), and `sum` in seconds."""
@@ -95,7 +96,7 @@ class FreshnessRecord:
             with reaching(self._url):
                 self._record(keys=[FRESHNESS_KEY, _NEWEST_KEY], args=arguments)
         except RetryLater as error:
-            log.warning("freshness_not_recorded values=%d reason=%s", len(samples), error)
+            log.warning("freshness_not_recorded", values=len(samples), reason=error)
 
 
 def cumulative(record: Mapping[bytes, bytes]) -> tuple[list[tuple[str, float]], float]:

@@ -1,6 +1,5 @@
 """The status of a running service over HTTP: `/metrics`, `/healthz`, `/readyz`."""
 
-import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from http import HTTPStatus
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
@@ -29,7 +29,7 @@ from app.monitoring.metrics import (
 )
 from app.settings import OFF, Settings
 
-log = logging.getLogger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
 CLIENT_TIMEOUT = 3.0
 """Seconds that a client may take to send its request, and to read the response."""
@@ -58,8 +58,7 @@ class StatusServer:
         self._address = settings.metrics_address
         self._health = health
         self._registry = metrics.registry
-        self._registry.register(_HealthCollector(health))
-        self._registry.register(_RedisCollector(settings.redis_url, journal_position))
+        self._registry.register(_StateCollector(health, settings.redis_url, journal_position))
 
     def start(self) -> None:
         """Serve until the process ends. Where the address is not free, log that and go on."""
@@ -68,32 +67,29 @@ class StatusServer:
         try:
             server = _Server(self._address, self._health, self._registry)
         except OSError as error:
-            log.warning("status_not_served address=%s reason=%s", self._address, error.strerror)
+            log.warning("status_not_served", address=self._address, reason=error.strerror)
             return
         threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
-        log.info("status_served address=%s", server.address)
+        log.info("status_served", address=server.address)
 
 
-class _HealthCollector(Collector):
-    """The state of this process."""
+class _StateCollector(Collector):
+    """The state of this process and of Redis, read for each scrape.
 
-    def __init__(self, health: Health) -> None:
+    Without Redis, the figures that are there are unknown, and left out.
+    """
+
+    def __init__(
+        self, health: Health, url: str, journal_position: Callable[[], str] | None
+    ) -> None:
         self._health = health
-
-    def collect(self) -> Iterator[Family]:
-        for metric, value in self._health.figures().items():
-            yield _family(metric, value)
-
-
-class _RedisCollector(Collector):
-    """The figures that are in Redis. Without Redis they are unknown, and left out."""
-
-    def __init__(self, url: str, journal_position: Callable[[], str] | None) -> None:
         self._url = url
         self._client = connect(url)
         self._journal_position = journal_position
 
     def collect(self) -> Iterator[Family]:
+        for metric, value in self._health.figures().items():
+            yield _family(metric, value)
         position = self._journal_position() if self._journal_position else None
         try:
             with reaching(self._url):

@@ -171,7 +171,7 @@ PROTECTIONS = [
             Edit(
                 "app/accounting/bookkeeper.py",
                 'raise RetryLater(f"the ledger cannot be written: {error}") from None',
-                'log.error("not_counted %s", error)\n'
+                'log.error("not_counted", reason=error)\n'
                 "            self._ledger.journal_position = batch.journal_position\n"
                 "            return []",
             ),

@@ -12,22 +12,22 @@ def test_a_key_is_asked_for_once() -> None:
         asked.append(text)
         return len(text)
 
-    memo = Cache(length)
-    assert [memo["SOFI"], memo["F"], memo["SOFI"]] == [4, 1, 4]
+    cache = Cache(length)
+    assert [cache["SOFI"], cache["F"], cache["SOFI"]] == [4, 1, 4]
     assert asked == ["SOFI", "F"]
 
 
 def test_an_error_is_not_remembered() -> None:
     known: dict[str, int] = {}
-    memo = Cache(known.__getitem__)
+    cache = Cache(known.__getitem__)
     with pytest.raises(KeyError):
-        memo["SOFI"]
+        cache["SOFI"]
     known["SOFI"] = 4
-    assert memo["SOFI"] == 4
+    assert cache["SOFI"] == 4
 
 
 def test_it_never_holds_more_than_its_limit() -> None:
-    memo = Cache(str, limit=3)
+    cache = Cache(str, limit=3)
     for number in range(100):
-        assert memo[number] == str(number)
-        assert len(memo) <= 3
+        assert cache[number] == str(number)
+        assert len(cache) <= 3

@@ -42,9 +42,9 @@ def test_there_is_no_schema_of_nothing() -> None:
 
 
 def test_the_limits_are_said() -> None:
-    said = schema_of("profit_report")["description"]
+    description = schema_of("profit_report")["description"]
     for limit in ("65,536 bytes", "5 minutes ahead", "7 days old", f"{LARGEST:,}"):
-        assert limit in said
+        assert limit in description
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.place)

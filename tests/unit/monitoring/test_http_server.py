@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.monitoring import Metrics, StatusServer
+from app.monitoring import Metrics, StatusServer, use_standard_logging
 from app.settings import Settings
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -27,6 +27,7 @@ Ask = Callable[..., tuple[int, dict[str, str], bytes]]
 
 @pytest.fixture
 def ask(caplog: pytest.LogCaptureFixture) -> Ask:
+    use_standard_logging()
     caplog.set_level(logging.INFO)
     health = FixedHealth([], ["redis: not subscribed", "ledger: full"])
     settings = Settings(redis_url=NOWHERE, metrics_address="127.0.0.1:0")
