@@ -171,8 +171,8 @@ class Dispatcher:
     def _dispatch(self) -> None:
         """Announce the slots that have waited longest, then enqueue their tasks.
 
-        Where nothing comes in meanwhile, all of them are announced first: what is announced will be
-        stored, whoever dies, and Redis is quicker at it before the workers begin.
+        Unless changes keep coming in, all of them are announced first. What is announced will be
+        stored, whichever process dies, and Redis is quicker at it before the workers begin.
         """
         self._came_in = False
         taken: dict[Slot, str | bytes] = {}

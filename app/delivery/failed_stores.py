@@ -1,4 +1,4 @@
-"""The stores that Firebase refused for good, kept where an operator finds them."""
+"""The stores that Firebase refused for good, in a list for operators."""
 
 import json
 import uuid
@@ -11,7 +11,7 @@ from app.domain import Update
 from app.messaging import connect, reaching
 
 MAX_FAILED_STORES = 1_000
-"""How many are kept; the oldest give way."""
+"""The length of the list. Beyond it, the oldest entries are dropped."""
 
 
 class FailedStores:

@@ -87,7 +87,7 @@ class Write:
 
 @dataclass(frozen=True)
 class ProposalOutcome:
-    """The status of a candidate, and what comes with it."""
+    """The status of a candidate, with its write or the time to wait."""
 
     status: ProposalStatus
     write: Write | None = None
@@ -164,7 +164,7 @@ class LatestValueRegister:
     def confirm(
         self, written: Sequence[Write], holder: str, refused: Sequence[Write] = ()
     ) -> list[Write]:
-        """Note what became of writes, and return what there is to write in the same slots by now.
+        """Record the results of writes, and return what is now to be written in the same slots.
 
         Args:
             written: What Firebase has taken.

@@ -74,7 +74,7 @@ def _explore(world: World) -> Explored:
                 states.append(found)
                 before.append((place, step))
             follow.append(places[found])
-        assert follow or world.is_over(state), story.tell(world, path_to(place))
+        assert follow or world.is_over(state), story.describe(world, path_to(place))
         after.append(follow)
     ends = [world.is_over(state) for state in states]
     explored.schedules = _paths(after, ends)

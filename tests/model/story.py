@@ -29,7 +29,7 @@ def steps_back(before: State, after: State) -> bool:
     )
 
 
-def tell(world: World, steps: Sequence[Step]) -> str:
+def describe(world: World, steps: Sequence[Step]) -> str:
     """Return a schedule as text, one line per step."""
     lines = []
     state = world.start()
@@ -71,36 +71,38 @@ def _lines_of_dispatcher(world: World, state: State, step: Step, after: State) -
 
 def _lines_of_task(world: World, state: State, step: Step, after: State) -> str:
     progress = state.tasks[step.at]
-    asked = world.asked(progress)
-    if isinstance(asked, FirebaseWrite) and progress.in_flight:
+    pending = world.next_step(progress)
+    if isinstance(pending, FirebaseWrite) and progress.in_flight:
         how = "it lands" if step.kind == Kind.LANDS else step.kind.value
-        if step.kind == Kind.LANDS and any(v.text in world.scenario.refused for v in asked.values):
+        if step.kind == Kind.LANDS and any(
+            v.text in world.scenario.refused for v in pending.values
+        ):
             how = "refused for good"
-        written = f"{progress.task.name}'s write of {_values(asked.values)}"
+        written = f"{progress.task.name}'s write of {_values(pending.values)}"
         return f"{written}: {how}; Firebase has {_values(after.stored)}"
-    said = _asked(progress.task.name, asked)
+    text = _described(progress.task.name, pending)
     if step.kind in (Kind.REDIS_LOST, Kind.REDIS_DOWN):
-        return f"{said}: {step.kind.value}"
-    return said + _reply(world, state, step)
+        return f"{text}: {step.kind.value}"
+    return text + _reply(world, state, step)
 
 
-def _asked(name: str, asked: ScriptCall | FirebaseWrite | End) -> str:
-    if isinstance(asked, FirebaseWrite):
-        return f"{name} begins to write {_values(asked.values)}"
-    assert isinstance(asked, ScriptCall)
-    if asked.script == "propose":
-        return f"{name} proposes {', '.join(asked.arguments[6::3])}"
-    if asked.script in _FAILURE_SCRIPTS:
-        return f"{name} {asked.script}s its lease"
+def _described(name: str, pending: ScriptCall | FirebaseWrite | End) -> str:
+    if isinstance(pending, FirebaseWrite):
+        return f"{name} begins to write {_values(pending.values)}"
+    assert isinstance(pending, ScriptCall)
+    if pending.script == "propose":
+        return f"{name} proposes {', '.join(pending.arguments[6::3])}"
+    if pending.script in _FAILURE_SCRIPTS:
+        return f"{name} {pending.script}s its lease"
     return f"{name} confirms its write"
 
 
 def _reply(world: World, state: State, step: Step) -> str:
     """Return what the register answers to a call."""
-    asked = world.asked(state.tasks[step.at])
-    if not isinstance(asked, ScriptCall) or asked.script in _FAILURE_SCRIPTS:
+    pending = world.next_step(state.tasks[step.at])
+    if not isinstance(pending, ScriptCall) or pending.script in _FAILURE_SCRIPTS:
         return ""
-    reply, _ = world.scripts.run(*asked, state.data)
+    reply, _ = world.scripts.run(*pending, state.data)
     return ": " + ", ".join(_answer(*found) for found in reply)
 
 
@@ -130,5 +132,5 @@ def _age(state: State, value: Value) -> int:
 
 
 def _values(values: Iterable[Value]) -> str:
-    said = (v.text if v.symbol == "SOFI" else f"{v.symbol}={v.text}" for v in values)
-    return " and ".join(said) or "nothing"
+    text = (v.text if v.symbol == "SOFI" else f"{v.symbol}={v.text}" for v in values)
+    return " and ".join(text) or "nothing"

@@ -44,7 +44,7 @@ def explored(name: str, system: World) -> Explored:
     print(f"\n{name}: {found.schedules:,} schedules through {found.states:,} states")
     for fault, schedules in (("a value steps back", found.steps_back), ("stale", found.stale)):
         for steps in schedules:
-            print(f"{name}: {fault}\n{story.tell(system, steps)}")
+            print(f"{name}: {fault}\n{story.describe(system, steps)}")
     return found
 
 
@@ -105,9 +105,9 @@ STALE_ENDS = {
 def test_without_the_lease_a_value_steps_back() -> None:
     system = world(Scenario(SENT), without("propose", LEASE_CHECK, "if false then"))
     (steps,) = explored("without the lease", system).steps_back
-    told = story.tell(system, steps)
-    assert "<- older than what was there" in told
-    assert len(told.splitlines()) == len(steps) + 1
+    text = story.describe(system, steps)
+    assert "<- older than what was there" in text
+    assert len(text.splitlines()) == len(steps) + 1
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_with_a_part_removed_a_schedule_ends_stale(
 ) -> None:
     system = world(scenario, scripts)
     (steps,) = explored(name, system).stale
-    told = story.tell(system, steps)
-    assert told.splitlines()[0].strip() == "1. t1 proposes 1: to write 1"
-    assert told.splitlines()[-1].strip() in STALE_ENDS
+    text = story.describe(system, steps)
+    assert text.splitlines()[0].strip() == "1. t1 proposes 1: to write 1"
+    assert text.splitlines()[-1].strip() in STALE_ENDS
 
 
 def test_the_scripts_answer_the_same_in_a_real_redis(redis_url: str) -> None:
@@ -164,7 +164,7 @@ def test_the_scripts_answer_the_same_in_a_real_redis(redis_url: str) -> None:
         one, other = here.start(), there.start()
         for number, step in enumerate(steps, 1):
             one, other = here.take(one, step), there.take(other, step)
-            assert one == other, f"seed {seed}\n{story.tell(here, steps[:number])}"
+            assert one == other, f"seed {seed}\n{story.describe(here, steps[:number])}"
         assert one.data != INITIAL_DATA
         steps_taken += len(steps)
     print(f"\n{REPLAYED} schedules, {steps_taken:,} steps, are the same in a real Redis")

@@ -159,7 +159,7 @@ class World:
             and not _times(state.data).any_open
         )
 
-    def asked(self, progress: Progress) -> ScriptCall | FirebaseWrite | End:
+    def next_step(self, progress: Progress) -> ScriptCall | FirebaseWrite | End:
         """Return what a task does next."""
         return self.executions.next(progress.task, progress.execution, progress.answers)
 
@@ -191,7 +191,7 @@ class World:
             if progress.in_flight:
                 for kind in (Kind.NO_EFFECT, Kind.ANSWER_LOST, Kind.TIMES_OUT):
                     yield Step(kind, at)
-            elif not progress.done and isinstance(self.asked(progress), ScriptCall):
+            elif not progress.done and isinstance(self.next_step(progress), ScriptCall):
                 yield Step(Kind.REDIS_LOST, at)
                 yield Step(Kind.REDIS_DOWN, at)
             if (progress.runs or progress.done) and not progress.task.direct:
@@ -257,7 +257,7 @@ class World:
     def _die(self, state: State, step: Step) -> State:
         progress = state.tasks[step.at]
         if progress.in_flight:
-            written = self.asked(progress)
+            written = self.next_step(progress)
             assert isinstance(written, FirebaseWrite)
             ticks = _lease_ticks(state, progress) if self.scenario.dead_writes_end else None
             state = state._replace(late=(*state.late, Late(written.values, ticks)))
@@ -267,23 +267,23 @@ class World:
 
     def _go_on(self, state: State, step: Step) -> State:
         progress = state.tasks[step.at]
-        asked = self.asked(progress)
-        if isinstance(asked, FirebaseWrite):
+        pending = self.next_step(progress)
+        if isinstance(pending, FirebaseWrite):
             return _with(state, step.at, progress._replace(in_flight=True))
-        assert isinstance(asked, ScriptCall)
+        assert isinstance(pending, ScriptCall)
         answer = Failure.RETRY_LATER
         if step.kind != Kind.REDIS_DOWN:
-            if asked.script == "propose":
+            if pending.script == "propose":
                 resumed = progress.execution > 1
                 order = _with_proposed(state.order, progress.task.values, resumed=resumed)
                 state = state._replace(order=order)
-            reply, data = self.scripts.run(*asked, state.data)
+            reply, data = self.scripts.run(*pending, state.data)
             state = state._replace(data=data)
             answer = answer if step.kind == Kind.REDIS_LOST else reply
         return self._answered(state, step.at, answer)
 
     def _answer_write(self, state: State, step: Step) -> State:
-        written = self.asked(state.tasks[step.at])
+        written = self.next_step(state.tasks[step.at])
         assert isinstance(written, FirebaseWrite)
         answer = None
         if step.kind == Kind.NO_EFFECT:
@@ -304,7 +304,7 @@ class World:
         progress = progress._replace(
             answers=(*progress.answers, answer), runs=True, in_flight=False
         )
-        ended = self.asked(progress)
+        ended = self.next_step(progress)
         if isinstance(ended, End):
             if ended.is_retried:
                 execution = progress.execution + 1

@@ -1,4 +1,4 @@
--- Note what became of writes, and go on with each slot that has something newer to write.
+-- Record the results of writes, and keep the lease of each slot that has something newer to write.
 --
 -- KEYS 1    open slots
 --      2..  slots

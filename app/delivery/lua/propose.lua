@@ -19,14 +19,14 @@ local holder, lease, slot_ttl = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local is_resumed, by_time = ARGV[4] == '1', ARGV[5] == '1'
 local task = task_of(holder)
 
-local function keep_if_newer(slot, revision, value, fingerprint)
+local function set_if_newer(slot, revision, value, fingerprint)
   local proposed, newest = tonumber(revision), tonumber(slot.revision)
   local rival = by_time and tonumber(slot.time) or newest
   -- Of equals the one that is proposed later is the newer. A resumed task may have proposed its
   -- value before the other one. Given by time, the same value again is written again.
   local wins_tie = proposed == rival and not is_resumed and (by_time or value ~= slot.value)
   if proposed > rival or wins_tie then
-    -- Revisions grow with every value that is kept, also among values of one time.
+    -- The revision grows with every new value, even among values of one time.
     local next_revision = string.format('%d', math.max(proposed, newest + 1))
     set_newest(slot, next_revision, value, fingerprint, by_time and revision or next_revision)
     redis.call('EXPIRE', slot.key, slot_ttl)
@@ -40,7 +40,7 @@ end
 local outcomes = {}
 for number, key, revision, value, fingerprint in each_slot(2, 6, 3) do
   local slot = read_slot(key)
-  keep_if_newer(slot, revision, value, fingerprint)
+  set_if_newer(slot, revision, value, fingerprint)
   if is_held_by_another(slot) then
     local status = task_of(slot.holder) == task and 'held by this task' or 'held'
     outcomes[number] = {status, tostring(slot.leased_until - now)}
