@@ -26,8 +26,7 @@ from app.accounting import path_of
 from app.channels import JOURNAL, PROFIT_REPORT
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import start_redis
-from app.dev.rtdb.rule_expressions import RuleError
-from app.dev.rtdb.rules import load_rules
+from app.dev.rtdb.rules import RuleError, load_rules
 from app.domain import day_of
 from app.errors import StopProgram, WrongUse
 from app.messaging import connect

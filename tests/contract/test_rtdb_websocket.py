@@ -9,8 +9,8 @@ import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from app.dev.rtdb.http import MAX_BODY_BYTES, MAX_UNREAD_STREAM_BYTES, TOO_BIG
-from app.dev.rtdb.order import hash_of
 from app.dev.rtdb.session import NOT_UNDERSTOOD
+from app.dev.rtdb.tree import hash_of
 from app.dev.rtdb.websocket import split
 from tests.contract.conftest import PATIENCE, ServerProcess, eventually
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from app.dev.rtdb.databases import Databases
 from app.dev.rtdb.faults import Counters, Fault, Faults, WriteLog
-from app.dev.rtdb.http import Answer, Request
-from app.dev.rtdb.nodes import Json, RtdbError
+from app.dev.rtdb.http import HttpRequest, HttpResponse
 from app.dev.rtdb.rest import NAME
+from app.dev.rtdb.tree import Json, RtdbError
 
 CLEARABLE = ("counters", "writes", "streams", "data")
 
@@ -33,20 +33,20 @@ class Control:
         self._counters = counters
         self._delayed = delayed
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """The answer to one control request; 400 with a reason if it makes no sense."""
         try:
             match request.method, request.raw_path:
                 case "GET", "/.control/writes":
-                    return Answer.of(self._databases.of(request.namespace).log.as_json())
+                    return HttpResponse.of(self._databases.of(request.namespace).log.as_json())
                 case "POST", "/.control":
-                    self._obey(request.value())
-                    return Answer.of(self._state())
+                    self._apply(request.value())
+                    return HttpResponse.of(self._state())
                 case "GET", "/.control":
-                    return Answer.of(self._state())
+                    return HttpResponse.of(self._state())
         except (RtdbError, ValueError) as error:
-            return Answer.error(400, str(error))
-        return Answer.error(404, "GET or POST /.control, GET /.control/writes?ns=")
+            return HttpResponse.error(400, str(error))
+        return HttpResponse.error(404, "GET or POST /.control, GET /.control/writes?ns=")
 
     def _state(self) -> dict[str, Json]:
         return {
@@ -58,7 +58,7 @@ class Control:
             "faults": self._faults.as_json(),
         }
 
-    def _obey(self, order: Any) -> None:
+    def _apply(self, order: Any) -> None:
         if not isinstance(order, dict) or not order.keys() <= {"faults", "clear"}:
             raise ValueError('An object with "faults" and "clear" is wanted.')
         # All of it is read before anything is done: an order that is refused changes nothing.

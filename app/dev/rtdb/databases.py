@@ -9,13 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Protocol
 
-from app.dev.rtdb.auth import ADMIN, Asker, asker_of
 from app.dev.rtdb.faults import Counters, WriteLog
 from app.dev.rtdb.history import History
-from app.dev.rtdb.http import EventStream, Request, dumps
-from app.dev.rtdb.nodes import Json, Node, Path, RtdbError
-from app.dev.rtdb.rules import Rules
-from app.dev.rtdb.tree import Change, Check, RtdbTree, StreamEvent, event_for, leaf_writes
+from app.dev.rtdb.http import EventStream, HttpRequest, dumps
+from app.dev.rtdb.rules import ADMIN, Principal, Rules, principal_of
+from app.dev.rtdb.tree import (
+    Change,
+    Json,
+    Node,
+    Path,
+    RtdbError,
+    RtdbTree,
+    StreamEvent,
+    WriteCheck,
+    event_for,
+    leaf_writes,
+)
 
 PERMISSION_DENIED = "Permission denied"
 
@@ -47,30 +56,30 @@ class Database:
     log: WriteLog = field(default_factory=WriteLog)
     history: History = field(default_factory=History)
 
-    def asker_of(self, request: Request) -> Asker:
+    def principal_of(self, request: HttpRequest) -> Principal:
         """Who sent a request; where there are no rules, nobody reads its credentials."""
-        return asker_of(request.headers, request.parameters) if self.rules else ADMIN
+        return principal_of(request.headers, request.parameters) if self.rules else ADMIN
 
-    def check_read(self, asker: Asker, path: Path) -> None:
-        """Raise RtdbError 401 if there are rules, and they do not let `asker` read there."""
-        if self.rules is None or asker.is_admin:
+    def check_read(self, principal: Principal, path: Path) -> None:
+        """Raise RtdbError 401 if there are rules, and they do not let `principal` read there."""
+        if self.rules is None or principal.is_admin:
             return
-        if not self.rules.may_read(asker.auth, path, self.tree.node(())):
+        if not self.rules.may_read(principal.auth, path, self.tree.node(())):
             raise RtdbError(401, PERMISSION_DENIED)
 
-    def write_check(self, asker: Asker) -> Check | None:
-        """What the tree is to ask before it writes for `asker`; it raises RtdbError 401."""
+    def write_check(self, principal: Principal) -> WriteCheck | None:
+        """What the tree is to ask before it writes for `principal`; it raises RtdbError 401."""
         rules = self.rules
-        if rules is None or asker.is_admin:
+        if rules is None or principal.is_admin:
             return None
 
         def check(before: Node | None, after: Node | None, paths: tuple[Path, ...]) -> None:
-            if not rules.may_write(asker.auth, paths, before, after):
+            if not rules.may_write(principal.auth, paths, before, after):
                 raise RtdbError(401, PERMISSION_DENIED)
 
         return check
 
-    def listen(self, request: Request, path: Path) -> None:
+    def listen(self, request: HttpRequest, path: Path) -> None:
         """Turn the request into a stream that tells what is there, and then every change."""
         stream = EventStream(request.connection, path)
         request.connection.set_close_callback(lambda: self.listeners.discard(stream))
@@ -134,11 +143,11 @@ class Databases:
         if self._data_file is None or not self._unsaved:
             return
         data: Json = {name: each.tree.get(()) for name, each in self.by_namespace.items()}
-        write_whole(self._data_file, dumps(data))
+        write_atomically(self._data_file, dumps(data))
         self._unsaved = False
 
 
-def write_whole(path: FilePath, data: bytes) -> None:
+def write_atomically(path: FilePath, data: bytes) -> None:
     """Write a file so that a reader sees all of it or nothing."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)

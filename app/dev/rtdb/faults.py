@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.dev.rtdb.http import Request
-from app.dev.rtdb.nodes import Json, Scalar
+from app.dev.rtdb.http import HttpRequest
+from app.dev.rtdb.tree import Json, Scalar
 
 WRITE_LOG_SIZE = 100_000
 
@@ -50,16 +50,16 @@ class Fault:
     released: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     @property
-    def carries_out(self) -> bool:
+    def executes(self) -> bool:
         """Whether the request takes effect."""
         return self.commit or not (self.drop or self.status)
 
     @property
-    def used_up(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether it has happened `count` times."""
         return self.count is not None and self.hits >= self.count
 
-    def matches(self, request: Request) -> bool:
+    def matches(self, request: HttpRequest) -> bool:
         """Whether the conditions hold; says nothing about skip, count and share."""
         below = None if self.path is None else self.path.rstrip("/") + "/"
         return (
@@ -114,10 +114,10 @@ class Faults:
             old.released.set()
         self._faults = list(faults)
 
-    def consult(self, request: Request) -> Fault | None:
+    def consult(self, request: HttpRequest) -> Fault | None:
         """The fault that this request meets, counted as a hit; None for none."""
         for fault in self._faults:
-            if fault.used_up or not fault.matches(request):
+            if fault.is_exhausted or not fault.matches(request):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

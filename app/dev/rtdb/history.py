@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.dev.rtdb.nodes import Json, Scalar
+from app.dev.rtdb.tree import Json, Scalar
 
 MOST_POINTS = 300
 MOST_LINES = 1_000

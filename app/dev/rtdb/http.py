@@ -18,8 +18,15 @@ from tornado.httputil import (
 )
 from tornado.iostream import StreamBufferFullError
 
-from app.dev.rtdb.nodes import INVALID_JSON, INVALID_PATH, Json, Path, RtdbError, parse_path
-from app.dev.rtdb.tree import StreamEvent
+from app.dev.rtdb.tree import (
+    INVALID_JSON,
+    INVALID_PATH,
+    Json,
+    Path,
+    RtdbError,
+    StreamEvent,
+    parse_path,
+)
 
 DEFAULT_NAMESPACE = "profit-bridge"
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -30,7 +37,7 @@ TOO_BIG = "Data to write exceeds the maximum size that can be modified with a si
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """One HTTP answer. `body` is sent as it is; None sends none."""
 
     status: int
@@ -40,28 +47,28 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, value: Json, status: int = 200, etag: str | None = None) -> Answer:
+    def of(cls, value: Json, status: int = 200, etag: str | None = None) -> HttpResponse:
         """An answer with a JSON body."""
         return cls(status, dumps(value), etag)
 
     @classmethod
-    def error(cls, status: int, text: str | None = None) -> Answer:
+    def error(cls, status: int, text: str | None = None) -> HttpResponse:
         """An error as RTDB words it; without a text, in the words that go with the status."""
         return cls.of({"error": text or _reason(status)}, status)
 
     @classmethod
-    def text(cls, status: int, text: str) -> Answer:
+    def text(cls, status: int, text: str) -> HttpResponse:
         """A line of plain text."""
         return cls(status, text.encode() + b"\n", content_type="text/plain; charset=utf-8")
 
 
-class Request(HTTPMessageDelegate):
+class HttpRequest(HTTPMessageDelegate):
     """One request while it is read, and the way to answer it.
 
     `method` is `STREAM` for a GET that wants to listen.
     """
 
-    def __init__(self, connection: HTTP1Connection, handle: Callable[[Request], None]) -> None:
+    def __init__(self, connection: HTTP1Connection, handle: Callable[[HttpRequest], None]) -> None:
         self.connection = connection
         self.body = bytearray()
         self._too_big = False
@@ -94,7 +101,7 @@ class Request(HTTPMessageDelegate):
         self._handle(self)
 
     @property
-    def abandoned(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether the client has gone."""
         return self.connection.stream.closed()
 
@@ -125,9 +132,9 @@ class Request(HTTPMessageDelegate):
         except (ValueError, RecursionError):
             raise RtdbError(400, INVALID_JSON) from None
 
-    def respond(self, answer: Answer) -> None:
+    def respond(self, answer: HttpResponse) -> None:
         """Send the answer, if the client is still there."""
-        if self.abandoned:
+        if self.is_abandoned:
             return
         headers = HTTPHeaders({"Cache-Control": "no-cache", **answer.headers})
         body = None if self.method == "HEAD" else answer.body

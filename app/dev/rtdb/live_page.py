@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 from app.dev.rtdb.databases import Databases
-from app.dev.rtdb.http import Answer, Request
-from app.dev.rtdb.nodes import RtdbError
+from app.dev.rtdb.http import HttpRequest, HttpResponse
+from app.dev.rtdb.tree import RtdbError
 
 _FOLDER = FilePath(__file__).parent / "page"
 _PARTS = "/.page/"
@@ -42,7 +42,7 @@ class LivePage:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
 
-    def answer(self, request: Request) -> Answer | None:
+    def answer(self, request: HttpRequest) -> HttpResponse | None:
         """The answer, or None if the request is for somebody else."""
         if request.method not in ("GET", "HEAD"):
             return None
@@ -55,18 +55,18 @@ class LivePage:
             return self._history(request)
         return None
 
-    def _history(self, request: Request) -> Answer:
+    def _history(self, request: HttpRequest) -> HttpResponse:
         database = self._databases.of(request.namespace)
         try:
-            database.check_read(database.asker_of(request), ())  # it is of all there is
+            database.check_read(database.principal_of(request), ())  # it is of all there is
         except RtdbError as error:
-            return Answer.error(error.status, error.text)
-        return Answer.of(database.history.as_json())
+            return HttpResponse.error(error.status, error.text)
+        return HttpResponse.of(database.history.as_json())
 
 
-def _file(name: str) -> Answer:
+def _file(name: str) -> HttpResponse:
     for path in _FOLDER.iterdir():  # a name that is not in the folder is never made a path
         if path.name == name and path.suffix in _CONTENT_TYPES:
             content_type = _CONTENT_TYPES[path.suffix]
-            return Answer(200, path.read_bytes(), content_type=content_type, headers=_HEADERS)
-    return Answer.text(404, f"The page has no {_PARTS}{name}.")
+            return HttpResponse(200, path.read_bytes(), content_type=content_type, headers=_HEADERS)
+    return HttpResponse.text(404, f"The page has no {_PARTS}{name}.")

@@ -11,12 +11,20 @@ import json
 import re
 from collections.abc import Callable
 
-from app.dev.rtdb.auth import Asker
 from app.dev.rtdb.databases import Database, Databases
 from app.dev.rtdb.faults import Counters
-from app.dev.rtdb.http import Answer, Request
-from app.dev.rtdb.nodes import INVALID_OBJECT, Json, Path, RtdbError, export
-from app.dev.rtdb.tree import Change, Check, RtdbTree
+from app.dev.rtdb.http import HttpRequest, HttpResponse
+from app.dev.rtdb.rules import Principal
+from app.dev.rtdb.tree import (
+    INVALID_OBJECT,
+    Change,
+    Json,
+    Path,
+    RtdbError,
+    RtdbTree,
+    WriteCheck,
+    export,
+)
 
 NAME = "RTDB-compatible development server, not Firebase"
 SUPPORTS = (
@@ -39,7 +47,7 @@ class RestApi:
         self._databases = databases
         self._counters = counters
 
-    def carry_out(self, request: Request) -> Answer | None:
+    def execute(self, request: HttpRequest) -> HttpResponse | None:
         """Do what is asked. None if the request has become a stream."""
         try:
             return self._answer(request)
@@ -47,34 +55,36 @@ class RestApi:
             text = error.text
             if error.key is not None:
                 text = text.format(position=_key_position(request.body.decode(), error.key))
-            return Answer.error(error.status, text)
+            return HttpResponse.error(error.status, text)
 
-    def _answer(self, request: Request) -> Answer | None:
+    def _answer(self, request: HttpRequest) -> HttpResponse | None:
         if request.raw_path in ("/", "/.about"):
-            return Answer.text(200, f"{NAME}. It supports: {SUPPORTS}.")
+            return HttpResponse.text(200, f"{NAME}. It supports: {SUPPORTS}.")
         if not request.raw_path.endswith(".json"):
-            return Answer.text(404, NO_JSON_SUFFIX)
+            return HttpResponse.text(404, NO_JSON_SUFFIX)
         unsupported = _UNSUPPORTED.intersection(request.parameters)
         if unsupported:
             raise RtdbError(501, f"{NAME}: {', '.join(sorted(unsupported))} not supported.")
         path = request.path()
         database = self._databases.of(request.namespace)
-        asker = database.asker_of(request)
+        principal = database.principal_of(request)
         if request.method in ("STREAM", "GET") or _wants_etag(request):
-            database.check_read(asker, path)
+            database.check_read(principal, path)
         match request.method:
             case "STREAM":
-                if not request.abandoned:
+                if not request.is_abandoned:
                     self._counters.statuses[200] += 1
                     database.listen(request, path)
                 return None
             case "GET":
                 return _read(request, database.tree, path)
             case "PUT" | "PATCH" | "POST" | "DELETE":
-                return self._write(request, database, path, asker)
+                return self._write(request, database, path, principal)
         raise RtdbError(405, f"{request.method} is not supported.")
 
-    def _write(self, request: Request, database: Database, path: Path, asker: Asker) -> Answer:
+    def _write(
+        self, request: HttpRequest, database: Database, path: Path, principal: Principal
+    ) -> HttpResponse:
         tree, method = database.tree, request.method
         expected = request.headers.get("if-match")
         if expected is not None:
@@ -82,23 +92,23 @@ class RestApi:
                 raise RtdbError(400, f"if-match is not supported for {method}.")
             current = tree.etag(path)
             if expected != current:
-                return Answer.of(tree.get(path), 412, current)
-        change = _change(request, tree, path, database.write_check(asker))
+                return HttpResponse.of(tree.get(path), 412, current)
+        change = _change(request, tree, path, database.write_check(principal))
         self._databases.publish(request.namespace, change)
         etag = tree.etag(path) if _wants_etag(request) else None
         return _render(request, lambda: _reply(method, change), etag)
 
 
-def _read(request: Request, tree: RtdbTree, path: Path) -> Answer:
+def _read(request: HttpRequest, tree: RtdbTree, path: Path) -> HttpResponse:
     if request.parameters.get("shallow") == "true":
         return _render(request, lambda: tree.shallow(path), None)
     etag = tree.etag(path) if _wants_etag(request) else None
     if etag is not None and etag == request.headers.get("if-none-match"):
-        return Answer(304, None, etag)
+        return HttpResponse(304, None, etag)
     return _render(request, lambda: tree.get(path), etag)
 
 
-def _change(request: Request, tree: RtdbTree, path: Path, check: Check | None) -> Change:
+def _change(request: HttpRequest, tree: RtdbTree, path: Path, check: WriteCheck | None) -> Change:
     if request.method == "DELETE":
         return tree.delete(path, check)
     value = request.value()
@@ -111,7 +121,7 @@ def _change(request: Request, tree: RtdbTree, path: Path, check: Check | None) -
     return tree.patch(path, value, check)
 
 
-def _wants_etag(request: Request) -> bool:
+def _wants_etag(request: HttpRequest) -> bool:
     headers = request.headers
     asks = headers.get("X-Firebase-ETag", "").lower() == "true"
     return asks or "if-match" in headers or "if-none-match" in headers
@@ -127,14 +137,14 @@ def _reply(method: str, change: Change) -> Json:
     return {"/".join(each.path[below:]): export(each.after) for each in change.written}
 
 
-def _render(request: Request, value: Callable[[], Json], etag: str | None) -> Answer:
+def _render(request: HttpRequest, value: Callable[[], Json], etag: str | None) -> HttpResponse:
     match request.parameters.get("print"):
         case "silent":
-            return Answer(204, None, etag)
+            return HttpResponse(204, None, etag)
         case "pretty":
             body = json.dumps(value(), indent=2, ensure_ascii=False).encode() + b"\n"
-            return Answer(200, body, etag)
-    return Answer.of(value(), etag=etag)
+            return HttpResponse(200, body, etag)
+    return HttpResponse.of(value(), etag=etag)
 
 
 def _key_position(text: str, key: str) -> str:

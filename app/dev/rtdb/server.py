@@ -28,9 +28,9 @@ from tornado.netutil import bind_sockets
 from tornado.routing import AnyMatches, PathMatches, Rule, RuleRouter
 
 from app.dev.rtdb.control import Control
-from app.dev.rtdb.databases import Databases, write_whole
+from app.dev.rtdb.databases import Databases, write_atomically
 from app.dev.rtdb.faults import Counters, Fault, Faults
-from app.dev.rtdb.http import MAX_BODY_BYTES, Answer, Request
+from app.dev.rtdb.http import MAX_BODY_BYTES, HttpRequest, HttpResponse
 from app.dev.rtdb.live_page import LivePage
 from app.dev.rtdb.rest import NAME, RestApi
 from app.dev.rtdb.rules import Rules, load_rules
@@ -101,9 +101,9 @@ class RtdbServer(HTTPServerConnectionDelegate):
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
         """Tornado's entrance: one call per request."""
-        return Request(cast(HTTP1Connection, request_conn), self._handle)
+        return HttpRequest(cast(HTTP1Connection, request_conn), self._handle)
 
-    def _handle(self, request: Request) -> None:
+    def _handle(self, request: HttpRequest) -> None:
         if request.raw_path.startswith("/.control"):
             request.respond(self._control.answer(request))
             return
@@ -114,25 +114,25 @@ class RtdbServer(HTTPServerConnectionDelegate):
         self._counters.requests[request.method] += 1
         fault = self._faults.consult(request)
         if fault is None:
-            self._respond(request, self._rest.carry_out(request))
+            self._respond(request, self._rest.execute(request))
             return
-        task = asyncio.get_running_loop().create_task(self._meet(request, fault))
+        task = asyncio.get_running_loop().create_task(self._respond_with_fault(request, fault))
         self._delayed.add(task)
         task.add_done_callback(self._delayed.discard)
 
-    async def _meet(self, request: Request, fault: Fault) -> None:
+    async def _respond_with_fault(self, request: HttpRequest, fault: Fault) -> None:
         if fault.hold:
             await fault.released.wait()
         await asyncio.sleep(fault.delay)
-        answer = self._rest.carry_out(request) if fault.carries_out else None
+        answer = self._rest.execute(request) if fault.executes else None
         await asyncio.sleep(fault.answer_delay)
         if fault.drop:
             self._counters.dropped += 1
             request.drop()
         else:
-            self._respond(request, Answer.error(fault.status) if fault.status else answer)
+            self._respond(request, HttpResponse.error(fault.status) if fault.status else answer)
 
-    def _respond(self, request: Request, answer: Answer | None) -> None:
+    def _respond(self, request: HttpRequest, answer: HttpResponse | None) -> None:
         if answer is not None:  # a stream has begun already
             self._counters.statuses[answer.status] += 1
             request.respond(answer)
@@ -143,9 +143,9 @@ class RtdbServer(HTTPServerConnectionDelegate):
 
 
 async def _serve(options: argparse.Namespace) -> int:
-    asked_to_stop = asyncio.Event()
+    shutdown = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
     try:
         rules = load_rules(options.rules) if options.rules else None
         server = RtdbServer(options.keep_alive, options.data_file, rules)
@@ -157,8 +157,8 @@ async def _serve(options: argparse.Namespace) -> int:
     sys.stdout.write(f"{NAME}: http://{host}:{port}\n")
     sys.stdout.flush()
     if options.port_file is not None:
-        write_whole(options.port_file, f"{port}\n".encode())
-    await asked_to_stop.wait()
+        write_atomically(options.port_file, f"{port}\n".encode())
+    await shutdown.wait()
     await server.stop()
     return 0
 

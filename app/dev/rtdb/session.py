@@ -16,12 +16,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from app.dev.rtdb.auth import NOBODY, Asker, asker_with
 from app.dev.rtdb.databases import Database, Databases
-from app.dev.rtdb.nodes import INVALID_OBJECT, Json, Path, RtdbError, export, parse_path, path_text
-from app.dev.rtdb.order import hash_of
-from app.dev.rtdb.queries import Query
-from app.dev.rtdb.tree import StreamEvent
+from app.dev.rtdb.rules import ANONYMOUS, Principal, principal_for_token
+from app.dev.rtdb.tree import (
+    INVALID_OBJECT,
+    Json,
+    Path,
+    Query,
+    RtdbError,
+    StreamEvent,
+    export,
+    hash_of,
+    parse_path,
+    path_text,
+)
 
 Body: TypeAlias = Mapping[str, Json]
 
@@ -49,9 +57,9 @@ class Listen:
             path = (*self.at, *parse_path(event.path))
             self.session.push("m" if event.kind == "patch" else "d", path, event.data)
         else:
-            self.tell_all()
+            self.send_result()
 
-    def tell_all(self) -> None:
+    def send_result(self) -> None:
         """Tell what is there now."""
         data = export(self.query.select(self.session.database.tree.node(self.at)))
         self.session.push("d", self.at, data, self.tag)
@@ -64,7 +72,7 @@ class Listen:
         self.session.close()
 
 
-class _Will(NamedTuple):
+class _DisconnectWrite(NamedTuple):
     """A write that is left for the end of the connection."""
 
     action: str
@@ -89,13 +97,13 @@ class Session:
         send: Callable[[Json], None],
         close: Callable[[], None],
     ) -> None:
-        self.asker = NOBODY
+        self.principal = ANONYMOUS
         self.close = close
         self._databases = databases
         self._namespace = namespace
         self._send = send
         self._listens: dict[tuple[Path, int | None], Listen] = {}
-        self._wills: list[_Will] = []
+        self._on_disconnect: list[_DisconnectWrite] = []
 
     @property
     def database(self) -> Database:
@@ -124,9 +132,9 @@ class Session:
         for listen in self._listens.values():
             self.database.listeners.discard(listen)
         self._listens.clear()
-        while self._wills:
+        while self._on_disconnect:
             with suppress(RtdbError):  # nobody is there to be told
-                self._write(*self._wills.pop(0))
+                self._write(*self._on_disconnect.pop(0))
 
     def push(self, action: str, path: Path, data: Json, tag: int | None = None) -> None:
         """Tell the client, unasked, of data at a path."""
@@ -137,52 +145,52 @@ class Session:
 
     def _answer(self, action: str, body: Body) -> Json:
         try:
-            return {"s": "ok", "d": self._carry_out(action, body)}
+            return {"s": "ok", "d": self._execute(action, body)}
         except RtdbError as error:
-            return {"s": _STATUSES.get(error.status, "invalid"), "d": _words(error)}
+            return {"s": _STATUSES.get(error.status, "invalid"), "d": _error_text(error)}
 
-    def _carry_out(self, action: str, body: Body) -> Json:
+    def _execute(self, action: str, body: Body) -> Json:
         """Do one request; the data of the answer."""
         match body:
             case {"cred": str(token)} if action in ("auth", "gauth"):
-                self.asker = _asker(token, body)
+                self.principal = _signed_in(token, body)
             case {"p": str(place)}:
-                return self._carry_out_at(parse_path(place), action, body)
+                return self._execute_at(parse_path(place), action, body)
             case _ if action == "unauth":
-                self.asker = NOBODY
+                self.principal = ANONYMOUS
             case _ if action not in _IGNORED:
                 raise RtdbError(501, f"{NOT_SUPPORTED}: the request {action!r}.")
         return {}
 
-    def _carry_out_at(self, path: Path, action: str, body: Body) -> Json:
+    def _execute_at(self, path: Path, action: str, body: Body) -> Json:
         match action, body:
             case "q", _:
                 self._listen(path, body)
             case "n", _:
-                self._forget(path, _tag(body))
+                self._unlisten(path, _tag(body))
             case "g", _:
-                self.database.check_read(self.asker, path)
+                self.database.check_read(self.principal, path)
                 return export(_query(body).select(self.database.tree.node(path)))
             case (("p" | "m"), {"d": value}):
                 self._check(path, body.get("h"))
                 self._write(action, path, value)
             case (("o" | "om" | "oc"), {"d": value}):
-                self._leave(action, path, value)
+                self._set_on_disconnect(action, path, value)
             case _:
                 raise RtdbError(501, f"{NOT_SUPPORTED}: the request {action!r}.")
         return {}
 
     def _listen(self, path: Path, body: Body) -> None:
-        self.database.check_read(self.asker, path)
+        self.database.check_read(self.principal, path)
         listen = Listen(self, path, _tag(body), _query(body))
-        self._forget(path, listen.tag)
+        self._unlisten(path, listen.tag)
         self._listens[path, listen.tag] = listen
         self.database.listeners.add(listen)
         known = body.get("h")
         if not known or known != hash_of(listen.query.select(self.database.tree.node(path))):
-            listen.tell_all()
+            listen.send_result()
 
-    def _forget(self, path: Path, tag: int | None) -> None:
+    def _unlisten(self, path: Path, tag: int | None) -> None:
         listen = self._listens.pop((path, tag), None)
         if listen is not None:
             self.database.listeners.discard(listen)
@@ -192,15 +200,17 @@ class Session:
         if expected is not None and expected != hash_of(self.database.tree.node(path)):
             raise RtdbError(412, "The data has changed.")
 
-    def _leave(self, action: str, path: Path, value: Json) -> None:
+    def _set_on_disconnect(self, action: str, path: Path, value: Json) -> None:
         """Note a write for the end of the connection, or drop those at a path and below it."""
         if action == "oc":
-            self._wills = [each for each in self._wills if each.path[: len(path)] != path]
+            self._on_disconnect = [
+                each for each in self._on_disconnect if each.path[: len(path)] != path
+            ]
         else:
-            self._wills.append(_Will("p" if action == "o" else "m", path, value))
+            self._on_disconnect.append(_DisconnectWrite("p" if action == "o" else "m", path, value))
 
     def _write(self, action: str, path: Path, value: Json) -> None:
-        tree, check = self.database.tree, self.database.write_check(self.asker)
+        tree, check = self.database.tree, self.database.write_check(self.principal)
         if action == "p":
             change = tree.put(path, value, check)
         elif isinstance(value, dict):
@@ -220,15 +230,15 @@ def _query(body: Body) -> Query:
     return Query.from_json(raw) if isinstance(raw, dict) else Query()
 
 
-def _asker(token: str, body: Body) -> Asker:
+def _signed_in(token: str, body: Body) -> Principal:
     """Who signs in; an administrator may ask to be taken for somebody else."""
-    asker, other = asker_with(token), body.get("authvar")
-    if asker.is_admin and body.get("noauth") is True:
-        return NOBODY
-    return Asker(other) if asker.is_admin and isinstance(other, dict) else asker
+    principal, other = principal_for_token(token), body.get("authvar")
+    if principal.is_admin and body.get("noauth") is True:
+        return ANONYMOUS
+    return Principal(other) if principal.is_admin and isinstance(other, dict) else principal
 
 
-def _words(error: RtdbError) -> str:
+def _error_text(error: RtdbError) -> str:
     if error.key in (".priority", ".value"):
         return f"{NOT_SUPPORTED}: a priority."
     return error.text if error.key is None else f"Invalid data; {error.key!r} cannot be a key."

@@ -19,8 +19,8 @@ from app.dev.rtdb.http import (
     TOO_BIG,
     dumps,
 )
-from app.dev.rtdb.nodes import Json
 from app.dev.rtdb.session import NOT_UNDERSTOOD, Session
+from app.dev.rtdb.tree import Json
 
 FRAME_LENGTH = 16 * 1024
 """Characters. A longer message is sent as the number of its frames, and then the frames."""
@@ -113,7 +113,7 @@ class WebSocket(WebSocketHandler):
     def _send(self, message: Json) -> None:
         try:
             for frame in split(dumps(message).decode()):
-                self.write_message(frame).add_done_callback(_look_at)
+                self.write_message(frame).add_done_callback(_retrieve_exception)
         except StreamBufferFullError:  # cut off, as is an event stream that nobody reads
             self._stream.close()
         except WebSocketClosedError:
@@ -177,7 +177,7 @@ def split(message: str) -> list[str]:
     return parts if len(parts) == 1 else [str(len(parts)), *parts]
 
 
-def _look_at(written: Future[None]) -> None:
+def _retrieve_exception(written: Future[None]) -> None:
     """Take note of a write that the closing of the connection ended, or asyncio would report it."""
     if not written.cancelled():
         written.exception()

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.dev.rtdb.nodes import RtdbError
-from app.dev.rtdb.rule_expressions import RuleError
-from app.dev.rtdb.rules import Rules, load_rules
+from app.dev.rtdb.rules import RuleError, Rules, load_rules
 from app.dev.rtdb.server import main
-from app.dev.rtdb.tree import RtdbTree
+from app.dev.rtdb.tree import RtdbError, RtdbTree
 from tests.rules.cases import EXPRESSIONS, TREE_BEFORE, USER
 from tests.system import ROOT
 

@@ -11,17 +11,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.dev.rtdb.nodes import (
+from app.dev.rtdb.tree import (
     INVALID_KEY,
     INVALID_PATH,
     MAX_STRING_BYTES,
+    NULL_ETAG,
     Json,
     Path,
     RtdbError,
+    RtdbTree,
+    event_for,
+    leaf_writes,
     parse_path,
     same,
 )
-from app.dev.rtdb.tree import NULL_ETAG, RtdbTree, event_for, leaf_writes
 
 # Few and short keys, integers among them: paths then meet each other, and lists come about.
 KEYS = st.sampled_from(["a", "b", "0", "1", "2", "07", "é"])

@@ -5,7 +5,7 @@
 
 import { Board } from "./board.js";
 import { Card } from "./card.js";
-import { follow } from "./feed.js";
+import { follow } from "./stream.js";
 import { Lines } from "./line.js";
 import { amount, clock, date, marks } from "./texts.js";
 import { applyEvent, dayOf, figuresOf, unescapeKey } from "./tree.js";

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from app.dev.rtdb.nodes import (
+from app.dev.rtdb.tree.nodes import (
     INVALID_KEY,
     MAX_DEPTH,
     TOO_DEEP,
@@ -35,7 +35,7 @@ from app.dev.rtdb.nodes import (
 
 NULL_ETAG = "null_etag"
 
-Check: TypeAlias = Callable[["Node | None", "Node | None", tuple[Path, ...]], None]
+WriteCheck: TypeAlias = Callable[["Node | None", "Node | None", tuple[Path, ...]], None]
 """Refuses a write by raising: called with the tree as it is, as it would be, and what is set."""
 
 _PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
@@ -79,24 +79,24 @@ class StreamEvent:
 
 def event_for(change: Change, at: Path) -> StreamEvent | None:
     """What a listener at `at` is told of a change; None if it changed nothing there."""
-    news: dict[Path, Node | None] = {}
+    changes: dict[Path, Node | None] = {}
     for written in change.written:
         if not written.changed:
             continue
         if written.path[: len(at)] == at:
-            news[written.path] = written.after
+            changes[written.path] = written.after
         elif at[: len(written.path)] == written.path:
             below = at[len(written.path) :]
             before, after = find(written.before, below), find(written.after, below)
             if not same(before, after):
-                news[at] = after
-    if not news:
+                changes[at] = after
+    if not changes:
         return None
-    if change.kind == "put" or at in news:
-        ((path, node),) = news.items()
+    if change.kind == "put" or at in changes:
+        ((path, node),) = changes.items()
         return StreamEvent("put", path_text(path[len(at) :]), export(node))
     base = change.base if change.base[: len(at)] == at else at
-    data = {"/".join(path[len(base) :]): export(node) for path, node in news.items()}
+    data = {"/".join(path[len(base) :]): export(node) for path, node in changes.items()}
     return StreamEvent("patch", path_text(base[len(at) :]), data)
 
 
@@ -157,11 +157,13 @@ class RtdbTree:
         """The node itself, not a copy: for reading only."""
         return find(self._root, path)
 
-    def put(self, path: Path, value: Json, check: Check | None = None) -> Change:
+    def put(self, path: Path, value: Json, check: WriteCheck | None = None) -> Change:
         """Replace what is stored at a path; null deletes it."""
         return self._commit("put", path, {path: value}, check)
 
-    def patch(self, path: Path, values: Mapping[str, Json], check: Check | None = None) -> Change:
+    def patch(
+        self, path: Path, values: Mapping[str, Json], check: WriteCheck | None = None
+    ) -> Change:
         """Replace several locations below a path at once; keys may be paths themselves."""
         absolute: dict[Path, Json] = {}
         for key, value in values.items():
@@ -178,11 +180,11 @@ class RtdbTree:
                     raise RtdbError(400, f"Path '{ancestor}' is an ancestor of '{below}'.")
         return self._commit("patch", path, absolute, check)
 
-    def post(self, path: Path, value: Json, check: Check | None = None) -> Change:
+    def post(self, path: Path, value: Json, check: WriteCheck | None = None) -> Change:
         """Add a child under a new push id, the last key of the change's only path."""
         return self.put((*path, self._push_ids.next()), value, check)
 
-    def delete(self, path: Path, check: Check | None = None) -> Change:
+    def delete(self, path: Path, check: WriteCheck | None = None) -> Change:
         """Remove what is stored at a path; objects that become empty vanish with it."""
         return self.put(path, None, check)
 
@@ -191,7 +193,7 @@ class RtdbTree:
         kind: Literal["put", "patch"],
         base: Path,
         values: Mapping[Path, Json],
-        check: Check | None,
+        check: WriteCheck | None,
     ) -> Change:
         written = []
         now = self._now_ms()

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.dev.rtdb.nodes import Json, Node, RtdbError, find, parse_path
-from app.dev.rtdb.order import MAX_NAME, MIN_NAME, Rank, key_rank, value_rank
+from app.dev.rtdb.tree.nodes import Json, Node, RtdbError, find, parse_path
+from app.dev.rtdb.tree.order import MAX_NAME, MIN_NAME, Rank, key_rank, value_rank
 
-Place: TypeAlias = tuple[Rank, Rank]
+Position: TypeAlias = tuple[Rank, Rank]
 
 _BY_PRIORITY, _BY_KEY, _BY_VALUE = ".priority", ".key", ".value"
 
@@ -28,8 +28,8 @@ class Query:
     """
 
     index: str = _BY_PRIORITY
-    start: tuple[Place, bool] | None = None
-    end: tuple[Place, bool] | None = None
+    start: tuple[Position, bool] | None = None
+    end: tuple[Position, bool] | None = None
     limit: int | None = None
     from_end: bool = False
 
@@ -55,13 +55,13 @@ class Query:
             return node
         if not isinstance(node, dict):
             return None
-        places = {key: self._place(key, child) for key, child in node.items()}
+        places = {key: self._position(key, child) for key, child in node.items()}
         keys = [key for key in sorted(node, key=places.__getitem__) if self._holds(places[key])]
         if self.limit is not None:
             keys = keys[-self.limit :] if self.from_end else keys[: self.limit]
         return {key: node[key] for key in keys} or None
 
-    def _place(self, key: str, child: Node) -> Place:
+    def _position(self, key: str, child: Node) -> Position:
         if self.index == _BY_VALUE:
             value: Node | None = child
         elif self.index in (_BY_KEY, _BY_PRIORITY):
@@ -70,7 +70,7 @@ class Query:
             value = find(child, parse_path(self.index))
         return value_rank(value), key_rank(key)
 
-    def _holds(self, place: Place) -> bool:
+    def _holds(self, place: Position) -> bool:
         after_start = self.start is None or (
             self.start[0] < place or (self.start[1] and self.start[0] == place)
         )
@@ -80,17 +80,17 @@ class Query:
         return after_start and before_end
 
 
-def _start(raw: Mapping[str, Json], index: str) -> tuple[Place, bool] | None:
+def _start(raw: Mapping[str, Json], index: str) -> tuple[Position, bool] | None:
     return _bound(raw, index, ("sp", "sn", "sin"), MIN_NAME) if "sp" in raw else None
 
 
-def _end(raw: Mapping[str, Json], index: str) -> tuple[Place, bool] | None:
+def _end(raw: Mapping[str, Json], index: str) -> tuple[Position, bool] | None:
     return _bound(raw, index, ("ep", "en", "ein"), MAX_NAME) if "ep" in raw else None
 
 
 def _bound(
     raw: Mapping[str, Json], index: str, fields: tuple[str, str, str], any_key: str
-) -> tuple[Place, bool]:
+) -> tuple[Position, bool]:
     """A place at an end of the range, and whether it belongs to the range."""
     value, key, inclusive = raw.get(fields[0]), raw.get(fields[1], any_key), raw.get(fields[2])
     if index == _BY_KEY:

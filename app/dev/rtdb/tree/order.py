@@ -11,7 +11,7 @@ import re
 import struct
 from typing import TypeAlias
 
-from app.dev.rtdb.nodes import Node
+from app.dev.rtdb.tree.nodes import Node
 
 Rank: TypeAlias = tuple[int, float, bytes, int]
 """Ranks of keys compare with each other, and so do those of values."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from app.dev.rtdb.rule_values import (
+from app.dev.rtdb.rules.values import (
     COMPARISONS,
     METHODS,
     METHODS_WITH_PATH,
@@ -82,7 +82,7 @@ class _Parser:
     def whole(self) -> Expression:
         expression = self._binary(0)
         if self._kind != "end":
-            raise self._refused()
+            raise self._unexpected()
         return expression
 
     def _binary(self, level: int) -> Expression:
@@ -106,7 +106,7 @@ class _Parser:
             constant = _literal(self._kind, self._next())
             return self._members(lambda _: constant, is_auth=False)
         if self._kind != "name":
-            raise self._refused()
+            raise self._unexpected()
         name = self._next()
         if name in _CONSTANTS:
             return lambda _: _CONSTANTS[name]
@@ -117,7 +117,7 @@ class _Parser:
     def _members(self, owner: Expression, *, is_auth: bool) -> Expression:
         while self._take("."):
             if self._kind != "name":
-                raise self._refused()
+                raise self._unexpected()
             name = self._next()
             if self._take("("):
                 owner, is_auth = self._call(owner, name), False
@@ -154,7 +154,7 @@ class _Parser:
 
     def _constant_string(self) -> str:
         if self._kind != "string":
-            raise self._refused()
+            raise self._unexpected()
         return str(_literal("string", self._next()))
 
     def _next(self) -> str:
@@ -175,9 +175,9 @@ class _Parser:
 
     def _expect(self, sign: str) -> None:
         if not self._take(sign):
-            raise self._refused()
+            raise self._unexpected()
 
-    def _refused(self) -> RuleError:
+    def _unexpected(self) -> RuleError:
         return RuleError(f"{self._token or 'the end'!r} is not supported there")
 
 

@@ -8,26 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.dev.rtdb.nodes import RtdbError
-from app.dev.rtdb.rules import Claims
+from app.dev.rtdb.rules.rules import Claims
+from app.dev.rtdb.tree import RtdbError
 
 OWNER = "owner"
 """The token of an administrator. There is no secret: the server is for one machine."""
 
 
 @dataclass(frozen=True)
-class Asker:
+class Principal:
     """Who asks; an administrator is asked no rule. `auth` is what rules see of all others."""
 
     auth: Claims = None
     is_admin: bool = False
 
 
-NOBODY = Asker()
-ADMIN = Asker(is_admin=True)
+ANONYMOUS = Principal()
+ADMIN = Principal(is_admin=True)
 
 
-def asker_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> Asker:
+def principal_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> Principal:
     """Who sent a request, by its headers and the parameters of its URL.
 
     Raises:
@@ -36,12 +36,12 @@ def asker_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> Asker
     scheme, _, bearer = headers.get("Authorization", "").partition(" ")
     given = bearer.strip() if scheme.lower() == "bearer" else ""
     token = given or parameters.get("access_token") or parameters.get("auth")
-    asker = asker_with(token) if token else NOBODY
+    principal = principal_for_token(token) if token else ANONYMOUS
     override = parameters.get("auth_variable_override")
-    return asker if override is None or not asker.is_admin else _overridden(override)
+    return principal if override is None or not principal.is_admin else _overridden(override)
 
 
-def asker_with(token: str) -> Asker:
+def principal_for_token(token: str) -> Principal:
     """Who signs in with a token: `owner`, or a JWT whose signature nobody looks at.
 
     Raises:
@@ -57,14 +57,14 @@ def asker_with(token: str) -> Asker:
         raise RtdbError(401, "Could not parse auth token.") from None
     sign_in = claims.get("firebase")
     provider = sign_in.get("sign_in_provider") if isinstance(sign_in, dict) else None
-    return Asker({"uid": uid, "provider": provider or "custom", "token": claims})
+    return Principal({"uid": uid, "provider": provider or "custom", "token": claims})
 
 
-def _overridden(text: str) -> Asker:
+def _overridden(text: str) -> Principal:
     try:
         auth = json.loads(text)
     except ValueError:
         auth = text
     if auth is not None and not isinstance(auth, dict):
         raise RtdbError(400, "auth_variable_override is an object or null.")
-    return Asker(auth)
+    return Principal(auth)

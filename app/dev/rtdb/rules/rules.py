@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from app.dev.rtdb.nodes import Json, Node, Path, find, is_key, path_text
-from app.dev.rtdb.rule_expressions import RuleError, Scope, compiled
-from app.dev.rtdb.rule_values import Snapshot
+from app.dev.rtdb.rules.expressions import RuleError, Scope, compiled
+from app.dev.rtdb.rules.values import Snapshot
+from app.dev.rtdb.tree import Json, Node, Path, find, is_key, path_text
 
 _NAMES = frozenset({"auth", "now", "root", "data"})
 _NAMES_BY_KIND = {
@@ -33,14 +33,14 @@ Claims = Mapping[str, Json] | None
 
 
 @dataclass
-class _Place:
+class _RuleNode:
     """The rules of one place, and of the places below it."""
 
     rules: dict[str, Callable[[Scope], bool]] = field(default_factory=dict)
-    children: dict[str, _Place] = field(default_factory=dict)
-    wildcard: tuple[str, _Place] | None = None
+    children: dict[str, _RuleNode] = field(default_factory=dict)
+    wildcard: tuple[str, _RuleNode] | None = None
 
-    def below(self, key: str, variables: Scope) -> tuple[_Place, Scope] | None:
+    def below(self, key: str, variables: Scope) -> tuple[_RuleNode, Scope] | None:
         """The rules of a child, and the $variables there; None if there are none."""
         if key in self.children:
             return self.children[key], variables
@@ -53,7 +53,7 @@ class _Place:
 class _Step(NamedTuple):
     """A place on the way to another."""
 
-    place: _Place
+    place: _RuleNode
     path: Path
     variables: Scope
 
@@ -61,7 +61,7 @@ class _Step(NamedTuple):
 class Rules:
     """The rules of all databases of a server."""
 
-    def __init__(self, root: _Place) -> None:
+    def __init__(self, root: _RuleNode) -> None:
         self._root = root
 
     def may_read(self, auth: Claims, path: Path, tree: Node | None) -> bool:
@@ -150,7 +150,7 @@ def load_rules(file: FilePath) -> Rules:
     try:
         if not isinstance(raw, dict) or raw.keys() != {"rules"}:
             raise RuleError('an object with "rules" and nothing else is wanted')
-        return Rules(_place(raw["rules"], (), ()))
+        return Rules(_position(raw["rules"], (), ()))
     except RuleError as error:
         raise RuleError(f"{file}: {error}") from None
 
@@ -160,10 +160,10 @@ def without_comments(text: str) -> str:
     return _STRING_OR_COMMENT.sub(lambda found: found[1] or " ", text)
 
 
-def _place(raw: Any, path: Path, variables: Collection[str]) -> _Place:
+def _position(raw: Any, path: Path, variables: Collection[str]) -> _RuleNode:
     if not isinstance(raw, dict):
         raise RuleError(f"{path_text(path)}: an object is wanted")
-    place = _Place()
+    place = _RuleNode()
     for key, value in raw.items():
         below = (*path, key)
         if key in _NAMES_BY_KIND:
@@ -171,9 +171,9 @@ def _place(raw: Any, path: Path, variables: Collection[str]) -> _Place:
         elif key.startswith("$"):
             if place.wildcard is not None or key in variables:
                 raise RuleError(f"{path_text(below)}: one $variable of a name of its own is wanted")
-            place.wildcard = key, _place(value, below, {*variables, key})
+            place.wildcard = key, _position(value, below, {*variables, key})
         elif is_key(key):
-            place.children[key] = _place(value, below, variables)
+            place.children[key] = _position(value, below, variables)
         elif key != ".indexOn":  # only makes queries faster
             raise RuleError(f"{path_text(below)} is not supported")
     return place

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from app.dev.rtdb.nodes import Node, Path, find
+from app.dev.rtdb.tree import Node, Path, find
 
 
 class UndefinedError(Exception):
