@@ -7,7 +7,7 @@ from app.firebase.client import (
     credential_of,
     firebase_of_this_process,
 )
-from app.firebase.errors import FIREBASE_ERRORS, DatabaseNotFound
+from app.firebase.errors import DatabaseNotFound
 from app.firebase.events import Event, apply_event, children, parse_events, split_path
 from app.firebase.paths import escape_key, node_path, unescape_key
 from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
@@ -16,7 +16,6 @@ from app.firebase.stream import Stream, StreamStatus
 __all__ = [
     "BURST_SECONDS",
     "CONNECTIONS",
-    "FIREBASE_ERRORS",
     "HEALTH_CHECK_PATH",
     "LONGEST_WAIT",
     "DatabaseNotFound",

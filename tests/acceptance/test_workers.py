@@ -109,7 +109,7 @@ def test_the_backlog_of_an_outage_is_bounded_by_symbols_and_gone_soon_after(
     wait_until(lambda: performances(system) == system.daily_file(), "Firebase")
 
 
-def test_a_small_budget_is_never_exceeded_and_every_symbol_ends_current(system: System) -> None:
+def test_a_low_write_limit_is_never_exceeded_and_every_symbol_ends_current(system: System) -> None:
     per_second = 3
     system.start_bridge()
     workers = [
@@ -124,7 +124,7 @@ def test_a_small_budget_is_never_exceeded_and_every_symbol_ends_current(system: 
             listener.wait_for(2 * n + 2)
     wait_until(lambda: system.total() == 80, "the file")
     wait_until(lambda: performances(system) == system.daily_file(), "Firebase", within=90)
-    # No more than the budget of the time, of the second before, and a write of each process.
+    # At most the limit for the time, the burst of a second, and one write of each process.
     most = per_second * (time.monotonic() - begin + BURST_SECONDS) + 4
     assert system.firebase.write_requests() <= most
     assert all(worker.exit_code is None for worker in workers)

@@ -22,9 +22,7 @@ from app.errors import GiveUp, Misconfigured, OutcomeUnknown, RetryLater
 from app.firebase import (
     HEALTH_CHECK_PATH,
     FirebaseClient,
-    escape_key,
     firebase_of_this_process,
-    node_path,
     unescape_key,
 )
 from app.settings import Settings, load_settings
@@ -128,18 +126,6 @@ def _as_object(array: list[Any]) -> dict[str, Any]:
     return {str(n): value for n, value in enumerate(array) if value is not None}
 
 
-@given(st.text())
-def test_escaping_is_undone_and_leaves_nothing_that_rtdb_forbids(text: str) -> None:
-    key = escape_key(text)
-    assert unescape_key(key) == text
-    assert not set(key) & set(".$#[]/\x00\x1f\x7f")
-
-
-def test_the_escape_is_the_one_of_the_contract() -> None:
-    assert node_path("BRK.B", "performance") == "BRK!2EB/performance"
-    assert escape_key("a!b") == "a!21b"
-
-
 def test_a_value_is_read_as_it_is_in_the_database(
     client: FirebaseClient, firebase: Firebase
 ) -> None:
@@ -208,7 +194,7 @@ def test_the_sdk_does_not_retry_behind_our_back(client: FirebaseClient, firebase
     assert "performance" not in firebase.get("services/SOFI")
 
 
-def test_nobody_listening_is_tried_later_and_told_in_a_few_words() -> None:
+def test_a_refused_connection_is_tried_later_and_named_in_a_few_words() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -232,7 +218,7 @@ def test_a_denial_is_for_an_operator(
 @pytest.mark.parametrize(
     ("status", "error", "means"), [(503, "internal_failure", RetryLater), (400, "x", Misconfigured)]
 )
-def test_what_google_says_at_the_signing_in_is_retried_if_it_may_pass(
+def test_a_failed_sign_in_is_retried_if_the_failure_may_pass(
     tmp_path: Path, status: int, error: str, means: type[Exception]
 ) -> None:
     class Answer(BaseHTTPRequestHandler):

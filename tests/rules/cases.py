@@ -43,7 +43,7 @@ PRICE = {
     "last_updated": AT_TEN,
 }
 ORDER = {"event": "fill", "timestamp": AT_TEN, "order": {"id": 4711, "legs": [1, 2]}, "price": 1}
-PROBE = "profit-bridge/doctor/4f1d"
+HEALTH_CHECK = "profit-bridge/doctor/4f1d"
 
 _WHO = [
     Case("a user reads", True, USER, "read", SOFI, there=tree(performance())),
@@ -53,7 +53,7 @@ _WHO = [
     Case("a user reads the top", False, USER, "read", "/"),
     Case("a user reads elsewhere", False, USER, "read", "accounts"),
     Case("the bridge reads elsewhere", False, BRIDGE, "read", "accounts"),
-    Case("a user reads a probe", False, USER, "read", PROBE),
+    Case("a user reads a health check", False, USER, "read", HEALTH_CHECK),
     Case("the bridge writes", True, BRIDGE, "write", SOFI, performance()),
     Case("the bridge writes the account", True, BRIDGE, "write",
          "services/aggregate/performance", performance()),
@@ -152,18 +152,18 @@ _SEVERAL = [
          {"total": 1, "timestamp": AT_ELEVEN}, tree(performance())),
 ]  # fmt: skip
 
-_PROBE = [
-    Case("a probe", True, BRIDGE, "write", PROBE, {"written": AT_TEN}),
-    Case("a probe is read", True, BRIDGE, "read", PROBE),
-    Case("a probe is removed", True, BRIDGE, "write", PROBE, None,
+_HEALTH_CHECKS = [
+    Case("a health check", True, BRIDGE, "write", HEALTH_CHECK, {"written": AT_TEN}),
+    Case("a health check is read", True, BRIDGE, "read", HEALTH_CHECK),
+    Case("a health check is removed", True, BRIDGE, "write", HEALTH_CHECK, None,
          {"profit-bridge": {"doctor": {"4f1d": {"written": AT_TEN}}}}),
-    Case("a probe of a user", False, USER, "write", PROBE, {"written": AT_TEN}),
-    Case("a probe of something else", False, BRIDGE, "write", PROBE, {"data": "x"}),
-    Case("a probe with something else", False, BRIDGE, "write", PROBE,
+    Case("a health check of a user", False, USER, "write", HEALTH_CHECK, {"written": AT_TEN}),
+    Case("a health check of something else", False, BRIDGE, "write", HEALTH_CHECK, {"data": "x"}),
+    Case("a health check with something else", False, BRIDGE, "write", HEALTH_CHECK,
          {"written": AT_TEN, "data": "x"}),
 ]  # fmt: skip
 
-CASES = [*_WHO, *_PERFORMANCE, *_OTHERS, *_SEVERAL, *_PROBE]
+CASES = [*_WHO, *_PERFORMANCE, *_OTHERS, *_SEVERAL, *_HEALTH_CHECKS]
 
 # Expressions, judged as the rule of a write of {"b": {"c": 1}} at "/$a/$b", which is "/x/y".
 TREE_BEFORE = {"x": {"y": {"c": 0, "name": "Ab", "on": True}}, "z": 3}

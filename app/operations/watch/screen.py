@@ -8,7 +8,6 @@ import termios
 import tty
 from contextlib import suppress
 from datetime import UTC, datetime
-from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -113,12 +112,7 @@ class Keyboard:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)
 

@@ -1,4 +1,4 @@
-"""The bridge under database.rules.json: what the database itself refuses, and what comes of it."""
+"""Writes under database.rules.json: what the database itself denies, and what follows from that."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firebase]:
 
 
 class Slow(FirebaseClient):
-    """The real client, that lets something happen before its first write."""
+    """The real client; something else can happen before its first write."""
 
     first: Iterator[None] = iter(())
 
@@ -89,7 +89,7 @@ def test_the_bridge_writes_all_that_it_writes(firebase: Slow, database: Firebase
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_another_uid_is_refused_and_told_the_fix(
+def test_another_uid_is_denied_and_the_fix_named(
     count: int, firebase: Slow, database: Firebase
 ) -> None:
     other = client_of(database, FIREBASE_AUTH_UID="another")
@@ -124,7 +124,7 @@ def test_a_late_write_over_a_newer_one_is_refused_by_the_database(
     assert database.get(SOFI) == performance(AT_ELEVEN)
 
 
-def test_of_many_the_one_that_is_older_than_what_is_there_is_found_and_told(
+def test_the_one_outdated_value_of_many_is_found_and_named(
     store: LatestValueStore, database: Firebase, failed_stores: FailedStores
 ) -> None:
     database.put(SOFI, performance(AT_ELEVEN))
@@ -140,7 +140,7 @@ def test_of_many_the_one_that_is_older_than_what_is_there_is_found_and_told(
     assert "python -m app audit --fix" in failed["reason"]
 
 
-def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
+def test_a_write_overtaken_by_a_newer_one_of_ours_alarms_nobody(
     store: LatestValueStore,
     register: LatestValueRegister,
     redis_url: str,
@@ -165,9 +165,7 @@ def test_a_write_that_a_newer_one_of_ours_has_overtaken_alarms_nobody(
     assert database.get(SOFI) == performance(AT_ELEVEN)
 
 
-def test_what_is_there_and_is_no_performance_is_written_over(
-    firebase: Slow, database: Firebase
-) -> None:
+def test_a_node_that_is_no_performance_is_overwritten(firebase: Slow, database: Firebase) -> None:
     for torn in (-1, {"total": -1}, performance("tomorrow"), performance() | {"note": "x"}):
         database.put(SOFI, torn)
         firebase.store_many([update(performance())])
