@@ -152,7 +152,7 @@ class Bookkeeper:
         """
         rendered = RenderedBatch(self._decimals)
         for day in self.totals.days:
-            rendered.take_in(self._figures_of(day))
+            rendered.add(self._figures_of(day))
         with self._stop_if_unreadable():
             reports = self._ledger.unpublished()
             if reports:
@@ -249,9 +249,9 @@ class Bookkeeper:
 
     def _apply(self, reports: Sequence[ProfitReport], rendered: RenderedBatch) -> RenderedBatch:
         """Count reports; render the days that were opened for them, and then what changed."""
-        rendered.take_in(self._of_opened_days)
+        rendered.add(self._of_opened_days)
         self._of_opened_days = []
-        rendered.take_in(change for report in reports for change in self.totals.apply(report))
+        rendered.add(change for report in reports for change in self.totals.apply(report))
         return rendered
 
     def _figures_of(self, day: int) -> list[FiguresChange]:

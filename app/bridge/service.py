@@ -130,7 +130,7 @@ class Bridge:
         if self._intake.is_rebuilding:
             self._rebuild()
         arrivals = self._intake.sort(received)
-        self._metrics.values_taken_in(len(arrivals.values))
+        self._metrics.values_accepted(len(arrivals.values))
         self._dispatcher.put(arrivals.values, is_behind=self._is_behind)
         self._process(arrivals.batch)
         if self._intake.is_journal_due() or arrivals.are_journaled:

@@ -89,5 +89,5 @@ class SubscriberService:
         for _, error in rejected:
             log.warning("message_rejected", reason=str(error))
         self._metrics.rejected(error.code for _, error in rejected)
-        self._metrics.values_taken_in(len(values))
+        self._metrics.values_accepted(len(values))
         self._dispatcher.put(values)

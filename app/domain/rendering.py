@@ -23,7 +23,7 @@ class RenderedBatch:
         self.newest: list[RenderedFigures] = []
         """Those of each symbol's newest day, in order: to be published and stored."""
 
-    def take_in(self, changes: Iterable[FiguresChange]) -> None:
+    def add(self, changes: Iterable[FiguresChange]) -> None:
         """Render changes.
 
         Args:

@@ -184,7 +184,7 @@ class Metrics:
         for code in codes:
             self._rejected.labels(code).inc()
 
-    def values_taken_in(self, count: int) -> None:
+    def values_accepted(self, count: int) -> None:
         if count:
             self._values.inc(count)
 
