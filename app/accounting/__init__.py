@@ -1,7 +1,13 @@
 """Accounting: every report on disk, once, and the daily files made from them."""
 
 from app.accounting.bookkeeper import Batch, Bookkeeper, Counted
-from app.accounting.daily_file import DailyFiles, path_of, read_figures, set_aside
+from app.accounting.daily_file import (
+    DailyFiles,
+    path_of,
+    read_figures,
+    set_aside,
+    write_daily_file,
+)
 from app.accounting.day_figures import with_opening_balance
 from app.accounting.ledger import Ledger, Outcome
 from app.accounting.ledger_file import FILE_NAME, try_lock
@@ -26,4 +32,5 @@ __all__ = [
     "set_aside",
     "try_lock",
     "with_opening_balance",
+    "write_daily_file",
 ]

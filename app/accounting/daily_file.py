@@ -95,6 +95,37 @@ def set_aside(path: Path, *, until_replaced: bool = False) -> Path:
     return aside
 
 
+def write_daily_file(path: Path, shown: dict[str, bytes], *, is_ours: bool) -> tuple[int, ...]:
+    """Put the file of a day in place; return its state, by which later changes are noticed.
+
+    Args:
+        path: The path of the file.
+        shown: The rendered figures by symbol, the account as `aggregate`.
+        is_ours: Whether the file that it replaces is known to be ours; an unusable one is copied.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    content = _rendered(shown)
+    # Taken before reading, so that a change right after it is noticed.
+    state = _state_of(path)
+    with suppress(OSError):
+        if path.read_bytes() == content:
+            return state
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    state = _state_of(temporary)
+    if not is_ours:
+        # Only now that the replacement exists: a full disk would make a copy at every attempt.
+        _copy_if_unusable(path)
+    temporary.replace(path)
+    return state
+
+
 class DailyFiles:
     """Writes daily files from a thread of its own.
 
@@ -175,7 +206,7 @@ class DailyFiles:
             started = time.monotonic()
             try:
                 is_ours = _state_of(path) == self._written.get(day)
-                self._written[day] = _put_in_place(path, _rendered(shown), is_ours=is_ours)
+                self._written[day] = write_daily_file(path, shown, is_ours=is_ours)
                 self._on_written(time.monotonic() - started)
             except OSError as error:
                 log.error("daily_file_not_written", path=path, reason=error.strerror)
@@ -189,27 +220,6 @@ class DailyFiles:
             if _state_of(path_of(self._base, day)) != written:
                 with self._lock:
                     self._dirty.add(day)
-
-
-def _put_in_place(path: Path, content: bytes, *, is_ours: bool) -> tuple[int, ...]:
-    """Make `content` the file at `path`; return the file's state, which shows later changes."""
-    # Taken before reading, so that a change right after it is noticed.
-    state = _state_of(path)
-    with suppress(OSError):
-        if path.read_bytes() == content:
-            return state
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    state = _state_of(temporary)
-    if not is_ours:
-        # Only now that the replacement exists: a full disk would make a copy at every attempt.
-        _copy_if_unusable(path)
-    temporary.replace(path)
-    return state
 
 
 def _copy_if_unusable(path: Path) -> None:

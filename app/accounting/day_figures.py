@@ -31,14 +31,7 @@ FROM report WHERE at >= ? AND at < ? AND id <= ? ORDER BY at, id
 def read_day_figures(
     db: sqlite3.Connection, day: int, kind: ReportKind, last_id: int
 ) -> dict[str, Figures]:
-    """Return the figures of every symbol of a day, and of the account as `aggregate`.
-
-    Args:
-        db: The ledger.
-        day: The day, counted from 1970-01-01.
-        kind: What a report of the day means.
-        last_id: The id of the last report to include.
-    """
+    """Return the figures of a day, up to the report `last_id`: by symbol, and for `aggregate`."""
     span = (day * DAY, (day + 1) * DAY, last_id)
     if kind == "increment":
         reported = {

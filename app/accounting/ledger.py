@@ -217,12 +217,7 @@ class Ledger:
             self._set_position("begun", "")
 
     def import_opening_balance(self, day: int, figures: dict[str, Figures]) -> None:
-        """Make the figures of a daily file the day's opening balance.
-
-        Args:
-            day: The day, counted from 1970-01-01.
-            figures: The figures by symbol, the account as `aggregate`.
-        """
+        """Make a daily file's figures, by symbol and for `aggregate`, the day's opening balance."""
         with self._transaction():
             add_opening_balance(self._db, day, figures)
 

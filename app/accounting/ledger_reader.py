@@ -129,7 +129,7 @@ class LedgerReader:
         checkpointing its file.
 
         Args:
-            day: The day, counted from 1970-01-01.
+            day: The day.
             after: The id after which to start; a high one spares reading earlier days.
             up_to: The id of the last report; by default the last one there is.
             symbol: The only symbol to yield.
@@ -156,12 +156,6 @@ class LedgerReader:
             if len(rows) < _PAGE:
                 return
             timestamp_us, after = reports[-1].timestamp_us, rows[-1][0]
-
-    def symbols(self, day: int) -> set[str]:
-        """Return every symbol that has a report or an opening balance on a day; not the account."""
-        span = (day * DAY, (day + 1) * DAY)
-        rows = self._db.execute("SELECT DISTINCT symbol FROM report WHERE at >= ? AND at < ?", span)
-        return ({symbol for (symbol,) in rows} | self.opening_balance(day).keys()) - {AGGREGATE}
 
     def nearest_days(self, day: int) -> list[int]:
         """Return the last day before and the first day after `day` that have anything."""

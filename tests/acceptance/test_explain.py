@@ -156,7 +156,7 @@ def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
     path.unlink()
     code, out, _ = explain(base, "SOFI")
     assert code == 1
-    assert "No such file" in out
+    assert "there is no " in out
 
 
 @pytest.mark.parametrize(

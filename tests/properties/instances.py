@@ -1,4 +1,4 @@
-"""Hypothesis strategies out of the JSON Schemas of this project, and ways to spoil an instance."""
+"""Hypothesis strategies made from this project's JSON Schemas, and ways to spoil an instance."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ AWKWARD = [*_NUMBERS, *_NUMERALS, *_SYMBOLS, *_TIMES, *_OTHERS]
 
 
 def instances(schema: Schema, root: Schema | None = None) -> Strategy:
-    """What the schema allows, objects also with a field that it does not name."""
+    """Generate what a schema allows; objects may have a field that it does not name."""
     root = root or schema
     if "$ref" in schema:
         return instances(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
@@ -79,7 +79,7 @@ _UNNAMED = st.dictionaries(st.just("x-unnamed"), JSON, min_size=1)
 
 @st.composite
 def spoiled(draw: st.DrawFn, good: Strategy) -> Any:
-    """A good instance with one thing in it left out, or put in its place."""
+    """Generate an instance with one field removed or replaced."""
     value = copy.deepcopy(draw(good))
     holder, key = draw(st.sampled_from(list(_places(value))))
     if draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""The schemas that other programs are given say what the decoder does: no more, and no less."""
+"""The published schemas allow what the decoder accepts: no more, and no less."""
 
 import copy
 import json
@@ -26,8 +26,8 @@ SCHEMAS = {name: schema_of(name) for name in CONTRACTS}
 VALID = {name: Draft202012Validator(schema).is_valid for name, schema in SCHEMAS.items()}
 
 
-def cannot_be_said(reason: str, value: Any) -> bool:
-    """Whether a message is refused for what no schema says; each is in the form's description."""
+def is_beyond_schemas(reason: str, value: Any) -> bool:
+    """Whether a message is refused for a reason that no schema can express, only its description."""
     data = value.get("data", value)
     if reason.startswith("timestamp is not ISO 8601"):
         return not is_in_the_calendar(data["timestamp"])
@@ -48,7 +48,7 @@ def is_in_the_calendar(timestamp: str) -> bool:
 
 
 def read_as_report(message: bytes) -> None:
-    """At the time that the report itself has: how old it may be is no matter of its form."""
+    """Read a report as of its own time: no schema limits its age."""
     try:
         now = to_microseconds(json.loads(message)["data"]["timestamp"])
     except (RejectMessage, KeyError, TypeError):
@@ -72,7 +72,7 @@ READERS = {
 
 
 def refusal(name: str, value: Any) -> str | None:
-    """Why the decoder refuses a value, or None."""
+    """Return why the decoder refuses a value, or None."""
     try:
         READERS[name](as_bytes(value))
     except RejectMessage as error:
@@ -80,8 +80,8 @@ def refusal(name: str, value: Any) -> str | None:
     return None
 
 
-def strictly(value: Any) -> Any:
-    """A message that was taken, without what the decoder overlooks and nothing should rely on."""
+def strict(value: Any) -> Any:
+    """Return an accepted message without what the decoder tolerates and nobody should rely on."""
     data = value["data"]
     at = to_text(to_microseconds(data["timestamp"]))  # any form of ISO 8601
     data = data | {"symbol": data["symbol"].strip(), "timestamp": at}
@@ -89,18 +89,18 @@ def strictly(value: Any) -> Any:
     return {name: each for name, each in value.items() if name not in not_read} | {"data": data}
 
 
-# Making an instance takes long on a busy machine; that says nothing.
+# Generating an instance is slow on a busy machine, which is no failure.
 thoroughly = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_a_schema_allows_is_taken(name: str) -> None:
+def test_what_a_schema_allows_is_accepted(name: str) -> None:
     @thoroughly
     @given(instances(SCHEMAS[name]))
     def check(value: Any) -> None:
         assert VALID[name](value)
         reason = refusal(name, value)
-        assert reason is None or cannot_be_said(reason, value), reason
+        assert reason is None or is_beyond_schemas(reason, value), reason
 
     check()
 
@@ -126,9 +126,9 @@ def test_schema_and_decoder_agree_on_every_awkward_value(field: str) -> None:
 
 
 def agree(name: str, value: Any) -> None:
-    """The schema refuses what the decoder refuses, and only that."""
+    """Assert that the schema refuses what the decoder refuses, and nothing else."""
     reason = refusal(name, value)
     if reason is None:
-        assert VALID[name](strictly(value)), value
+        assert VALID[name](strict(value)), value
     elif VALID[name](value):
-        assert cannot_be_said(reason, value), (reason, value)
+        assert is_beyond_schemas(reason, value), (reason, value)

@@ -1,4 +1,4 @@
-"""Whatever is reported, the figures are the sum of it to the millionth."""
+"""Whatever is reported, the figures are its sum, to the millionth."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_float_at_a_tie_is_rounded_as_its_decimal_is(amount: float) -> None:
 
 
 @given(st.decimals(-LARGEST, LARGEST, allow_nan=False, places=9))
-def test_a_numeric_string_is_the_decimal_that_it_says(amount: Decimal) -> None:
+def test_a_numeric_string_is_the_decimal_that_it_spells(amount: Decimal) -> None:
     assert to_millionths(f"{amount:f}", "total") == exactly(str(amount))
 
 
@@ -110,7 +110,7 @@ def test_the_order_of_reports_changes_no_figure(reports: list[ProfitReport]) -> 
 
 
 @given(REPORTS)
-def test_only_a_symbol_without_a_newer_day_is_news(reports: list[ProfitReport]) -> None:
+def test_only_a_symbol_without_a_newer_day_is_newest(reports: list[ProfitReport]) -> None:
     totals = Totals()
     for day in (TODAY - 1, TODAY):
         totals.add_day(day, DayTotals("increment"))

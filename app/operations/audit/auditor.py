@@ -12,9 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from app.accounting import DailyFiles, LedgerReader, path_of, set_aside, try_lock
+from app.accounting import LedgerReader, path_of, set_aside, try_lock, write_daily_file
 from app.delivery import (
     Candidate,
     FailedStores,
@@ -22,7 +20,7 @@ from app.delivery import (
     LatestValueStore,
     StoreResult,
 )
-from app.domain import BEHIND_LIMIT, PERFORMANCE, ZERO, Update, date_of
+from app.domain import BEHIND_LIMIT, PERFORMANCE, Update, date_of
 from app.errors import StopProgram
 from app.operations.audit.comparison import (
     FILE,
@@ -33,13 +31,13 @@ from app.operations.audit.comparison import (
     compare,
     contradictions,
 )
+from app.operations.audit.daily_file_check import read_records
 from app.operations.audit.ledger_day import LedgerDay
 from app.operations.audit.performances import Performances
 from app.settings import Settings
 
 _PAUSE = 0.25
 _BULK_SIZE = 500
-_FILE_WITHIN = 10.0
 
 
 @dataclass
@@ -94,21 +92,16 @@ class Auditor:
             patience: Seconds for which to check differences again before they are reported.
 
         Raises:
-            StopProgram: One of the three cannot be read.
+            StopProgram: Ledger or daily file cannot be read.
+            RetryLater: Firebase cannot be reached.
+            GiveUp: Firebase refuses to be read.
         """
         deadline = time.monotonic() + patience
-        with self._reader.at_one_moment():
-            if self._day < self._reader.complete_from():
-                raise StopProgram(
-                    f"the reports of {date_of(self._day)} are no longer kept (LEDGER_DAYS_KEPT): "
-                    "there is nothing to compare with"
-                )
-            day = LedgerDay(self._settings, self._day, self._oldest_day, self._reader)
-            summed = self._reader.figures(self._day, day.kind)
-        findings = Findings(self._day, day.reports, differing=contradictions(summed, day.totals))
+        day, contradicting = self._recompute()
+        findings = Findings(self._day, day.reports)
         suspects: dict[str, Collection[str]] = {FIREBASE: self._symbols_in_firebase(day)}
         while True:
-            file, findings.notes = self._read_file()
+            file, problem = read_records(self._path)
             nodes = self._performances.read(suspects[FIREBASE]) if self._performances else {}
             # The ledger last: it is never behind what was read before.
             with self._reader.at_one_moment():
@@ -127,7 +120,9 @@ class Auditor:
                 for place in (FILE, FIREBASE)
             }
             time.sleep(_PAUSE)
-        findings.differing += differing
+        findings.differing = contradicting + differing
+        if problem:
+            findings.notes.append(problem)
         if day.is_empty and file:
             findings.notes.append(f"the ledger has nothing of that day: {self._path} is left alone")
         return findings
@@ -150,6 +145,17 @@ class Auditor:
             done += self._fix_firebase(wrong[start : start + _BULK_SIZE])
         return done
 
+    def _recompute(self) -> tuple[LedgerDay, list[Difference]]:
+        """Return the day, and where the two ways to add it up disagree."""
+        with self._reader.at_one_moment():
+            if self._day < self._reader.complete_from():
+                raise StopProgram(
+                    f"the reports of {date_of(self._day)} are no longer kept (LEDGER_DAYS_KEPT): "
+                    "there is nothing to compare with"
+                )
+            day = LedgerDay(self._settings, self._day, self._oldest_day, self._reader)
+            return day, contradictions(self._reader.figures(self._day, day.kind), day.totals)
+
     def _symbols_in_firebase(self, day: LedgerDay) -> Collection[str]:
         """Return the symbols for which Firebase may show this day."""
         if not self._performances:
@@ -159,17 +165,6 @@ class Auditor:
             for symbol in (*day.records(), *self._performances.symbols())
             if self._settings.stores(symbol) and day.newest.get(symbol, self._day) <= self._day
         }
-
-    def _read_file(self) -> tuple[dict[str, Any], list[str]]:
-        """Return what the daily file shows, and what is wrong with it as a whole."""
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Any]), []
-        except FileNotFoundError:
-            return {}, [f"there is no {self._path}"]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return {}, [f"{self._path} is not a daily file: {error}"]
-        except OSError as error:
-            raise StopProgram(f"{self._path} cannot be read: {error.strerror}") from None
 
     def _fix_file(self) -> str:
         lock = try_lock(self._base)
@@ -181,18 +176,11 @@ class Auditor:
                 return f"{self._path} is left alone"
             try:
                 aside = set_aside(self._path) if self._path.exists() else None
+                write_daily_file(self._path, day.shown(), is_ours=True)
             except OSError as error:
-                raise StopProgram(f"{self._path} cannot be moved: {error.strerror}") from None
-            decimals = self._settings.profit_decimals
-            shown = [(s, one.shown(decimals)) for s, one in day.totals.items() if one != ZERO]
-            files = DailyFiles(self._base)
-            files.update({self._day: shown})
-            files.start()
-            if not files.close(_FILE_WITHIN):
-                raise StopProgram(f"{self._path} cannot be written")
-        return f"{self._path} was written again" + (
-            f"; the old one is {aside.name}" if aside else ""
-        )
+                raise StopProgram(f"{self._path} cannot be written: {error.strerror}") from None
+        note = f"; the old one is {aside.name}" if aside else ""
+        return f"{self._path} was written again{note}"
 
     def _fix_firebase(self, symbols: Collection[str]) -> list[str]:
         """Store the newest figures of `symbols`; remove those that the ledger does not have."""

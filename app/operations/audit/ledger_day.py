@@ -15,11 +15,7 @@ from app.settings import Settings
 class LedgerDay:
     """One day of the ledger, and every state it had since this object was made.
 
-    Args:
-        settings: This process's settings.
-        day: The day, counted from 1970-01-01.
-        oldest_day: The first day to consider when looking for a symbol's newest one.
-        reader: A reader of the ledger.
+    The newest day of a symbol is looked for from `oldest_day` on.
     """
 
     def __init__(self, settings: Settings, day: int, oldest_day: int, reader: LedgerReader) -> None:
@@ -53,14 +49,22 @@ class LedgerDay:
 
     def records(self) -> dict[str, Record]:
         """Return what other programs should see."""
-        figures = dict(self.totals.items())
-        return {symbol: self._record(one) for symbol, one in figures.items() if one != ZERO}
+        return {symbol: msgspec.json.decode(fields) for symbol, fields in self.shown().items()}
+
+    def shown(self) -> dict[str, bytes]:
+        """Return the same as JSON."""
+        return {
+            symbol: figures.shown(self._decimals)
+            for symbol, figures in self.totals.items()
+            if figures != ZERO
+        }
 
     def had(self, symbol: str, found: Any) -> bool:
         """Whether the ledger had `found` since this object was made, but has newer figures now."""
         actual = {} if found is None else {symbol: found}
         for figures in reversed(self._earlier[symbol]):
-            expected = {} if figures == ZERO else {symbol: self._record(figures)}
+            record = msgspec.json.decode(figures.shown(self._decimals))
+            expected = {} if figures == ZERO else {symbol: record}
             if not differences("", expected, actual):
                 return True
         return False
@@ -92,7 +96,3 @@ class LedgerDay:
     def _mark_read(self) -> None:
         self._last_id = self._reader.last_id()
         self.newest = self._reader.newest_days(self._oldest_day)
-
-    def _record(self, figures: Figures) -> Record:
-        record: Record = msgspec.json.decode(figures.shown(self._decimals))
-        return record

@@ -1,12 +1,11 @@
 """The performances in Firebase: what the audit reads there, and what it corrects."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from app.domain import PERFORMANCE, Update
-from app.errors import GiveUp, Outdated, RetryLater, StopProgram
+from app.errors import Outdated
 from app.firebase import (
     CONNECTIONS,
     FirebaseClient,
@@ -21,6 +20,8 @@ from app.settings import Settings
 class Performances:
     """The performance of every symbol in one database.
 
+    Every method raises RetryLater if Firebase cannot be reached, and GiveUp if it refuses.
+
     Raises:
         WrongSetting: The settings name no database, or no usable credentials.
     """
@@ -33,23 +34,14 @@ class Performances:
         self._client.close()
 
     def symbols(self) -> list[str]:
-        """Return every symbol that has a node.
-
-        Raises:
-            StopProgram: Firebase cannot be read.
-        """
-        with _stop_if_unreadable():
-            keys = self._client.keys()
+        """Return every symbol that has a node."""
+        keys = self._client.keys()
         # Only keys that are escaped as we do it are ours.
         return [unescape_key(key) for key in keys if escape_key(unescape_key(key)) == key]
 
     def read(self, symbols: Collection[str]) -> dict[str, Any]:
-        """Return the performance of each symbol that has one.
-
-        Raises:
-            StopProgram: Firebase cannot be read.
-        """
-        with _stop_if_unreadable(), ThreadPoolExecutor(CONNECTIONS) as threads:
+        """Return the performance of each symbol that has one."""
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
             nodes = dict(zip(symbols, threads.map(self._read, symbols), strict=True))
         return {symbol: node for symbol, node in nodes.items() if node is not None}
 
@@ -64,11 +56,3 @@ class Performances:
 
     def _read(self, symbol: str) -> Any:
         return self._client.get(node_path(symbol, PERFORMANCE))
-
-
-@contextmanager
-def _stop_if_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except (RetryLater, GiveUp) as error:
-        raise StopProgram(str(error)) from None

@@ -18,7 +18,7 @@ NOON = TODAY * DAY + DAY // 2
 
 
 def recorded(folder: Path, *reports: ProfitReport) -> None:
-    """Leave reports that were recorded by a bridge that was killed before it published them."""
+    """Leave reports recorded, as a bridge does that is killed before it publishes them."""
     ledger = Ledger(folder)
     Bookkeeper(ledger, folder, "increment", lambda: NOON).open(lambda: "0-0")
     for report in reports:

@@ -1,4 +1,4 @@
-"""What becomes of a file that stands where the daily JSON belongs and cannot be used."""
+"""What happens to a file at the path of the daily JSON that cannot be used."""
 
 import os
 import threading
@@ -21,7 +21,7 @@ def unusable(folder: Path) -> Path:
     return path
 
 
-def test_it_is_kept_and_stays_where_it_is_until_it_is_replaced(tmp_path: Path) -> None:
+def test_it_is_copied_and_stays_where_it_is_until_it_is_replaced(tmp_path: Path) -> None:
     path = unusable(tmp_path)
     aside = set_aside(path, until_replaced=True)
     assert path.read_bytes() == aside.read_bytes() == b"{torn"
@@ -31,7 +31,7 @@ def test_it_is_kept_and_stays_where_it_is_until_it_is_replaced(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_it_is_kept_also_where_a_file_has_one_name_only(
+def test_it_is_set_aside_also_where_the_file_system_has_no_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
     if not has_links:
@@ -47,16 +47,16 @@ def refuse(*_arguments: object) -> None:
 
 
 class Disk:
-    """What a disk does when it is to keep something; here that is in the test's hand."""
+    """A disk whose syncing the test controls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.syncs = 0
         self.is_full = False
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
     def sync(self, _file: int) -> None:
-        self.asked += 1
+        self.syncs += 1
         self.may_go_on.wait(PATIENCE)
         if self.is_full:
             raise OSError(28, "No space left on device")
@@ -78,7 +78,7 @@ def files(tmp_path: Path, disk: Disk) -> Iterator[DailyFiles]:
     files.close(PATIENCE)
 
 
-def test_a_full_disk_keeps_one_copy_of_it_however_often_it_is_tried(
+def test_a_full_disk_gets_one_copy_of_it_however_many_attempts_there_are(
     tmp_path: Path, disk: Disk, files: DailyFiles
 ) -> None:
     path = path_of(tmp_path, DAY)
@@ -87,7 +87,7 @@ def test_a_full_disk_keeps_one_copy_of_it_however_often_it_is_tried(
     disk.is_full = True
     files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
     files.start()
-    wait_until(lambda: disk.asked > 2, PATIENCE, "some tries")
+    wait_until(lambda: disk.syncs > 2, PATIENCE, "some tries")
     assert path.read_bytes() == b"{torn"
     assert not list(path.parent.glob("*.unusable-*"))
     disk.is_full = False
@@ -101,7 +101,7 @@ def test_a_change_right_after_it_was_written_is_noticed(
 ) -> None:
     path = path_of(tmp_path, DAY)
     right = Figures(1_000_000).shown(2)
-    strange = iter([b"somebody else's", b"and again"])
+    strange = iter([b"another program's", b"and again"])
     replace = Path.replace
 
     def replace_and_change(self: Path, target: Path) -> None:
@@ -112,16 +112,14 @@ def test_a_change_right_after_it_was_written_is_noticed(
     monkeypatch.setattr(Path, "replace", replace_and_change)
     files.update({DAY: [("SOFI", right)]})
     files.start()
-    wait_until(lambda: path.exists() and right in path.read_bytes(), PATIENCE, "our file again")
+    wait_until(lambda: path.exists() and right in path.read_bytes(), PATIENCE, "our file")
 
 
-def test_who_closes_is_told_that_a_file_is_still_being_written(
-    disk: Disk, files: DailyFiles
-) -> None:
+def test_close_reports_a_file_that_is_still_being_written(disk: Disk, files: DailyFiles) -> None:
     disk.may_go_on.clear()
     files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
     files.start()
-    wait_until(lambda: disk.asked > 0, PATIENCE, "the first try")
+    wait_until(lambda: disk.syncs > 0, PATIENCE, "the first try")
     assert not files.close(0.01)
     disk.may_go_on.set()
     assert files.close(PATIENCE)

@@ -1,4 +1,4 @@
-"""The comparison of an audit: what it calls a difference, and what it does not."""
+"""What an audit reports as a difference, and what it does not."""
 
 from typing import Any
 
@@ -45,13 +45,13 @@ def test_a_missing_figure_and_one_too_many_are_named() -> None:
 
 
 @pytest.mark.parametrize("there", [True, "1.0", [1.0], {}])
-def test_what_is_no_number_is_no_figure(there: Any) -> None:
+def test_a_value_that_is_not_a_number_is_a_difference(there: Any) -> None:
     found = differences("file", {"SOFI": record(1.0)}, {"SOFI": record() | {"total": there}})
     assert found == [Difference("file", "SOFI", "total", 1.0, there)]
 
 
 @pytest.mark.parametrize("there", [5, "text", []])
-def test_what_is_no_record_is_one_difference(there: Any) -> None:
+def test_an_entry_that_is_not_a_record_is_one_difference(there: Any) -> None:
     assert differences("file", {"SOFI": record()}, {"SOFI": there}) == [
         Difference("file", "SOFI", "", record(), there)
     ]
@@ -108,7 +108,7 @@ def test_an_account_that_is_not_the_sum_is_a_contradiction(kind: Any) -> None:
     ]
 
 
-def test_rows_that_add_up_to_something_else_are_a_contradiction() -> None:
+def test_reports_that_add_up_to_something_else_are_a_contradiction() -> None:
     wrong = with_opening_balance(
         "increment", OPENING_BALANCE, REPORTED["increment"] | {"HOOD": Figures(3, 2, 0, 0, 40)}
     )
