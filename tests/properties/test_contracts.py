@@ -27,7 +27,7 @@ VALID = {name: Draft202012Validator(schema).is_valid for name, schema in SCHEMAS
 
 
 def is_beyond_schemas(reason: str, value: Any) -> bool:
-    """Whether a message is refused for a reason that no schema can express, only its description."""
+    """Whether a message is refused for a reason that a schema can only describe in words."""
     data = value.get("data", value)
     if reason.startswith("timestamp is not ISO 8601"):
         return not is_in_the_calendar(data["timestamp"])
