@@ -152,13 +152,14 @@ class Metrics:
         self._late = self._register(Counter, LATE)
         self._rejected = self._register(Counter, REJECTED)
         self._values = self._register(Counter, VALUES)
-        self._batch = self._register(Histogram, BATCH, buckets=BATCH.buckets)
-        self._commit = self._register(Histogram, COMMIT, buckets=COMMIT.buckets)
-        self._file_write = self._register(Histogram, FILE_WRITE, buckets=FILE_WRITE.buckets)
+        self._batch = self._register(Histogram, BATCH)
+        self._commit = self._register(Histogram, COMMIT)
+        self._file_write = self._register(Histogram, FILE_WRITE)
         self._last_report = self._register(Gauge, LAST_REPORT)
         self._register(Gauge, BUILD).labels(__version__).set(1)
         # Start every series at 0: a rate needs a first value.
-        self._of_outcome = {value: self._reports.labels(value) for value in REPORTS.values}
+        for outcome in REPORTS.values:
+            self._reports.labels(outcome)
         for code in REJECTED.values:
             self._rejected.labels(code)
 
@@ -173,26 +174,24 @@ class Metrics:
         self._commit.observe(seconds)
         self._batch.observe(sum(outcomes.values()))
         for outcome, count in outcomes.items():
-            if count:
-                self._of_outcome[outcome].inc(count)
+            self._reports.labels(outcome).inc(count)
         if outcomes.get("counted"):
             self._last_report.set_to_current_time()
-        if late:
-            self._late.inc(late)
+        self._late.inc(late)
 
     def rejected(self, codes: Iterable[RejectCode]) -> None:
         for code in codes:
             self._rejected.labels(code).inc()
 
     def values_accepted(self, count: int) -> None:
-        if count:
-            self._values.inc(count)
+        self._values.inc(count)
 
     def file_written(self, seconds: float) -> None:
         self._file_write.observe(seconds)
 
-    def _register(self, kind: Any, metric: Metric, **options: Any) -> Any:
+    def _register(self, kind: Any, metric: Metric) -> Any:
         labels = (metric.label,) if metric.label else ()
+        options = {"buckets": metric.buckets} if metric.buckets else {}
         return kind(metric.name, metric.meaning, labels, registry=self.registry, **options)
 
 
