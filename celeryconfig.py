@@ -46,8 +46,8 @@ task_acks_on_failure_or_timeout = True
 # One at a time: a task prefetched behind a slow one could run in another process.
 worker_prefetch_multiplier = 1
 
-# Storing waits for the network, so there are more processes than cores: the README says how many.
-# Processes, because a hanging one can be killed, and each has a Firebase client of its own.
+# Storing waits for the network, so there are more processes than cores (docs/deployment.md says how
+# many). Processes, because a hanging one can be killed, and each has a Firebase client of its own.
 worker_concurrency = 8
 worker_cancel_long_running_tasks_on_connection_loss = False
 # A write ends long before this. What does not is a hang that nothing else would end.
