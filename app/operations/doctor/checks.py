@@ -1,11 +1,6 @@
 """All checks, in the order in which an operator would look."""
 
-from app.operations.doctor import (
-    bridge_checks,
-    delivery_checks,
-    ledger_checks,
-    redis_checks,
-)
+from app.operations.doctor import bridge_checks, delivery_checks, ledger_checks, redis_checks
 from app.operations.doctor.findings import Check
 from app.settings import Settings
 
@@ -15,9 +10,12 @@ _REDIS, _BROKER = ("redis",), ("broker",)
 def checks_of(settings: Settings) -> list[Check]:
     """Return the checks of a deployment with these settings."""
     has_own_broker = settings.celery_broker_url != settings.redis_url
+    broker_eviction = Check(
+        "broker eviction", lambda its: redis_checks.eviction(its.broker), needs=_BROKER
+    )
     return [
         Check("redis", redis_checks.reachable),
-        Check("redis eviction", redis_checks.eviction, needs=_REDIS),
+        Check("redis eviction", lambda its: redis_checks.eviction(its.redis), needs=_REDIS),
         Check("redis memory", redis_checks.memory, needs=_REDIS),
         Check("redis persistence", redis_checks.persistence, needs=_REDIS),
         Check("clock", redis_checks.clock, needs=_REDIS),
@@ -28,11 +26,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("bridge", bridge_checks.bridge, needs=_REDIS),
         Check("journal", bridge_checks.journal, needs=_REDIS),
         Check("broker", redis_checks.broker_reachable, needs=() if has_own_broker else _REDIS),
-        *(
-            [Check("broker eviction", redis_checks.broker_eviction, needs=_BROKER)]
-            if has_own_broker
-            else []
-        ),
+        *([broker_eviction] if has_own_broker else []),
         Check("queue", delivery_checks.queue, needs=_BROKER),
         Check("worker", delivery_checks.worker, delivery_checks.START, needs=_BROKER, timeout=10),
         Check(

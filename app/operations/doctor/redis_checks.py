@@ -29,14 +29,14 @@ def broker_reachable(deployment: Deployment) -> Finding:
     return _reachable(deployment.broker, settings.celery_broker_url, "CELERY_BROKER_URL")
 
 
-def eviction(deployment: Deployment) -> Finding:
-    """Check that Redis evicts nothing when its memory is full."""
-    return _eviction(deployment.redis)
-
-
-def broker_eviction(deployment: Deployment) -> Finding:
-    """Check that the Redis of the tasks evicts nothing when its memory is full."""
-    return _eviction(deployment.broker)
+def eviction(client: redis.Redis) -> Finding:
+    """Check that this Redis evicts nothing when its memory is full."""
+    info: Any = client.info("memory")
+    policy = info["maxmemory_policy"]
+    if policy != "noeviction":
+        fix = "set maxmemory-policy noeviction: any other silently drops tasks and reports"
+        return Finding(FAIL, f"maxmemory-policy is {policy}", fix)
+    return Finding(OK, policy)
 
 
 def memory(deployment: Deployment) -> Finding:
@@ -95,12 +95,3 @@ def _reachable(client: redis.Redis, url: str, variable: str) -> Finding:
     server = info.get("server_name", "redis")
     version = info.get("valkey_version") or info["redis_version"]
     return Finding(OK, f"{server} {version} at {masked(url)}, in {milliseconds:.0f} ms")
-
-
-def _eviction(client: redis.Redis) -> Finding:
-    info: Any = client.info("memory")
-    policy = info["maxmemory_policy"]
-    if policy != "noeviction":
-        fix = "set maxmemory-policy noeviction: any other silently drops tasks and reports"
-        return Finding(FAIL, f"maxmemory-policy is {policy}", fix)
-    return Finding(OK, policy)
