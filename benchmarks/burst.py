@@ -62,9 +62,9 @@ def measure(what: Volley) -> Run:
         seen = observer.end()
         return Run(
             reports=what.count,
-            sent=shot.sent - shot.begin,
+            sent=shot.sent - shot.start,
             published=published,
-            current=current_at(seen, expected) - shot.begin,
+            current=current_at(seen, expected) - shot.start,
             requests=sum(counted.get(method, 0) for method in ("PUT", "PATCH")),
             kilobytes=sum(len(repr(one.figures)) for one in seen) / 1000,
             wrong=wrong,

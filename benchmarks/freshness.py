@@ -233,7 +233,7 @@ WAYS: dict[str, Callable[[Stage, Traffic, Run], None]] = {
 
 
 def described(run: Run) -> str:
-    """One run, for whoever looks on."""
+    """Return one line about a run, to show progress."""
     times = " ".join(f"{name} {value:,.1f}" for name, value in run.percentiles.items())
     account = " ".join(f"{name} {value:,.1f}" for name, value in run.account.items())
     cpu = " ".join(f"{name} {cores:.2f}" for name, cores in run.cpu.items())

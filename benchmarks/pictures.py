@@ -97,7 +97,7 @@ def throughput(runs: list[dict[str, Any]]) -> Any:
     axes.set_xlabel("symbols")
     axes.set_ylabel("reports per second")
     axes.set_title("Reports per second, by number of symbols (median; shaded: least to most)")
-    figure.subplots_adjust(left=0.1, right=0.9, top=0.91, bottom=0.16)
+    figure.subplots_adjust(left=0.11, right=0.9, top=0.91, bottom=0.16)
     return figure
 
 
@@ -131,8 +131,8 @@ def freshness(runs: list[dict[str, Any]]) -> Any:
             _bars(axes, place, beside, SHADES if way == "ours" else TODAY_SHADES)
         else:
             rate = Spread.of(r["requests"] / 2 for r in beside).median
-            said = f"does not\nkeep up:\n{rate:.0f} of {TRAFFIC[name].rate:,.0f}\nreports/s"
-            axes.text(place, 30, said, ha="center", color=COLOURS["today"], linespacing=1.4)
+            note = f"does not\nkeep up:\n{rate:.0f} of {TRAFFIC[name].rate:,.0f}\nreports/s"
+            axes.text(place, 30, note, ha="center", color=COLOURS["today"], linespacing=1.4)
         if way == "ours":
             _goals(axes, place, name)
     axes.set_yscale("log")
@@ -151,7 +151,7 @@ def freshness(runs: list[dict[str, Any]]) -> Any:
     ]
     handles.append(mpl.lines.Line2D([], [], color=GOAL, linewidth=2.2, label="goal"))
     axes.legend(handles=handles, loc="upper left", frameon=False, ncols=5)
-    figure.subplots_adjust(left=0.1, right=0.98, top=0.91, bottom=0.21)
+    figure.subplots_adjust(left=0.11, right=0.98, top=0.91, bottom=0.21)
     return figure
 
 

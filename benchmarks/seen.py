@@ -23,7 +23,7 @@ class Seen:
 
 
 class Observer:
-    """A process of its own that hears what a front end hears."""
+    """A separate process that receives what a front end receives."""
 
     def __init__(self, stage: Stage, firebase: Firebase) -> None:
         self._notes = stage.folder / "observed"

@@ -48,13 +48,13 @@ class Shot:
     def fire(self) -> None:
         """Send it, and set the clock going."""
         self._used = Used(self._programs)
-        self.begin = time.monotonic()
+        self.start = time.monotonic()
         self._sender.send_all(self._what.chunks, self._what.count)
         self.sent = time.monotonic()
 
     def seconds(self) -> float:
         """Since the first PUBLISH."""
-        return time.monotonic() - self.begin
+        return time.monotonic() - self.start
 
     def wait_until_published(self, within: float) -> float:
         """Wait for the message that the last report leads to; the seconds until then."""
@@ -62,7 +62,7 @@ class Shot:
         return self.seconds()
 
     def end(self) -> tuple[float, dict[str, float]]:
-        """All that is to be timed is done: seconds, and CPU seconds of each program."""
+        """Stop timing; return the seconds, and the CPU seconds of each program."""
         ended = self.seconds(), self._used.so_far()
         self._announcement.close()
         self._sender.close()

@@ -177,7 +177,7 @@ def goals(looks: list[Look], days: int) -> list[Goal]:
         ),
         Goal(
             f"its growth from {first.reports:,} to {soaked}",
-            "at most 5 %" if days == 1 else "told",
+            "at most 5 %" if days == 1 else "reported",
             f"{growth:+.1%}",
             growth <= 0.05 or days > 1,
         ),
@@ -189,7 +189,7 @@ def goals(looks: list[Look], days: int) -> list[Goal]:
         ),
         Goal(
             f"ledger, {soaked}, every sum exact",
-            "told",
+            "reported",
             f"{last.ledger_mb:.0f} MB, {bytes_each:.0f} bytes per report",
             True,
         ),

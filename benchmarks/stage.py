@@ -26,7 +26,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Firebase:
-    """The local database, as a program of its own."""
+    """The local database, as a separate program."""
 
     def __init__(self, process: Process, port: int) -> None:
         self.process = process
@@ -109,7 +109,7 @@ class Stage:
         return process
 
     def wait_for(self, process: Process, words: str) -> None:
-        """Wait until a program has said something."""
+        """Wait until a program has printed something."""
         wait_until(lambda: words in process.log.read_text(), PATIENCE, words, [process])
 
     def start_firebase(self) -> Firebase:
@@ -161,7 +161,7 @@ class Ours:
 @contextmanager
 def staged() -> Iterator[Stage]:
     """A stage in a temporary folder; nothing of it is left afterwards."""
-    # Whoever ends us ends what we have started too, and in order.
+    # Stopping this program stops, in order, all that it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         stage = Stage(Path(folder))

@@ -63,7 +63,7 @@ def markdown() -> str:
         table(GOAL_HEAD, reached),
     ]
     for name, found in measured.items():
-        title, tell = PARTS[name]
+        title, describe = PARTS[name]
         on = ", ".join(f"{what} {value}" for what, value in found["machine"].items())
-        lines += ["", f"## {title}", "", tell(found["runs"]), "", f"Measured on: {on}."]
+        lines += ["", f"## {title}", "", describe(found["runs"]), "", f"Measured on: {on}."]
     return "\n".join(lines) + "\n"

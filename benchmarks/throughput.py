@@ -225,7 +225,7 @@ def measure(
 
 
 def described(run: Run) -> str:
-    """One run, for whoever looks on."""
+    """Return one line about a run, to show progress."""
     per = 100_000 / run.reports
     cpu = "  ".join(f"{name} {seconds * per:.2f}" for name, seconds in run.cpu.items())
     current = f"  Firebase current after {run.current:.2f} s" if run.current else ""

@@ -1,4 +1,4 @@
-"""One simulated bot: what it trades, and what it says of it, as the real ones do."""
+"""One simulated bot: what it trades, and the messages it sends, in the form of the real ones."""
 
 import math
 import random
@@ -11,16 +11,16 @@ from app.channels import PROFIT_REPORT, updates_channel
 SENDER = "scale_t"
 
 ORDERS = 500
-"""After so many the ids of a bot's orders come round again, or a night would fill the memory."""
+"""A bot's order ids repeat after this many: otherwise a night would fill the memory."""
 
 _MOST_LOTS = 8
 _LOT_WORTH = 1_500.0
 _COIN = 5_000
-"""What costs more is bought in parts of one."""
+"""A ticker with a higher price is traded in fractions."""
 
 
 class Lot(NamedTuple):
-    """What one buy left: `saved` is what it cost less than planned, in all."""
+    """An open buy; `saved` is how much less than planned it cost, in all."""
 
     quantity: float
     plan: float
@@ -28,19 +28,19 @@ class Lot(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a bot publishes, but for the envelope."""
+    """What a bot publishes, without the envelope."""
 
     channel: str
     data: dict[str, Any]
 
 
 class Ticker:
-    """One price, which walks at random.
+    """A price on a random walk.
 
     Args:
-        symbol: its name.
-        price: that it starts at.
-        chance: where its luck comes from.
+        symbol: Name of the ticker.
+        price: First price.
+        chance: Source of randomness.
     """
 
     def __init__(self, symbol: str, price: float, chance: random.Random) -> None:
@@ -49,7 +49,7 @@ class Ticker:
         self._chance = chance
 
     def quote(self) -> Message:
-        """The next price."""
+        """Move the price, and return the message that reports it."""
         step = math.exp(self._chance.gauss(0, 0.002))
         self.price = max(0.01, round(self.price * step, 2))
         volume = self._chance.randrange(100, 5_000)
@@ -61,14 +61,14 @@ class Ticker:
 class Bot:
     """Scales in and out of one ticker.
 
-    A buy below the plan's price makes unrealized profit. A sale turns the unrealized profit of its
-    lot into converted, and what it brings above the plan is realized; the total is the sum of the
-    three. Amounts are floats with all their noise, as the real bots send them.
+    A buy below the planned price makes unrealized profit. A sale turns the unrealized profit of its
+    lot into converted profit, and what it earns above the plan is realized. The total is the sum of
+    the three. Amounts are floats with all their noise, as the real bots send them.
 
     Args:
-        ticker: what it trades.
-        chance: where its luck comes from.
-        sender: its name.
+        ticker: What the bot trades.
+        chance: Source of randomness.
+        sender: Name of the bot.
     """
 
     def __init__(self, ticker: Ticker, chance: random.Random, sender: str = SENDER) -> None:
@@ -77,10 +77,10 @@ class Bot:
         self._chance = chance
         self._lots: list[Lot] = []
         self._fills = 0
-        self._at = datetime.fromtimestamp(0, UTC)
+        self._last_fill = datetime.fromtimestamp(0, UTC)
 
     def fill(self) -> list[Message]:
-        """Buy or sell one lot at the price: the order, and the report of what it made."""
+        """Buy or sell one lot; return the order, and the report of the profit it made."""
         price = self.ticker.price
         sells = bool(self._lots) and price > self._lots[-1].plan
         if sells or len(self._lots) == _MOST_LOTS:
@@ -128,9 +128,9 @@ class Bot:
         return _update(self.ticker.symbol, "order", self._now(), order_data=fill)
 
     def _now(self) -> str:
-        """The time, never the same twice: it is part of a report's identity."""
-        self._at = max(datetime.now(UTC), self._at + timedelta(microseconds=1))
-        return _text(self._at)
+        """Return the time, never the same twice: it is part of a report's identity."""
+        self._last_fill = max(datetime.now(UTC), self._last_fill + timedelta(microseconds=1))
+        return _text(self._last_fill)
 
 
 def _update(symbol: str, kind: str, timestamp: str, **fields: Any) -> Message:

@@ -1,4 +1,4 @@
-"""Simulated bots, one per ticker: they trade a random walk and report as the real ones do.
+"""Simulated bots, one per ticker, that trade a random walk and report like the real ones.
 
 python -m app.dev.bots [--tickers SOFI BRK.B ...] [--rate FILLS_PER_SECOND]
 """
@@ -7,7 +7,6 @@ import argparse
 import itertools
 import logging
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from app.dev.bot import SENDER, Bot, Message, Ticker
 from app.publisher import NotPublished, RedisPublisher, WrongPublisherSetting
+from app.shutdown import ShutdownRequested, ShutdownSignals
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +28,23 @@ FIRST_PRICES = {
     "BTC/USD": 103_450.0,
     "0700": 512.5,
 }
-"""The tickers that are traded unless others are named, with the price that each starts at."""
+"""The tickers traded by default, each with its first price."""
 
 RATE = 8.0
 """Fills per second of all bots together."""
 
 SENDERS = (SENDER, "grid_bot", "swing_4h", "mean_rev")
-"""What bots call themselves; those that trade the same ticker have different names."""
+"""Names of bots; no two that trade the same ticker share one."""
 
 _RETRY_PAUSE = 0.5
 _CATCH_UP = 1.0
 
 
 def make_bots(symbols: Sequence[str], chance: random.Random, count: int = 0) -> list[Bot]:
-    """Bots for each symbol in turn, `count` in all, or one each; who share one see one price."""
+    """Return `count` bots over the symbols in turn, by default one each.
+
+    Bots that trade the same symbol share its price.
+    """
     tickers = [
         Ticker(symbol, FIRST_PRICES.get(symbol) or round(chance.uniform(5, 300), 2), chance)
         for symbol in symbols
@@ -62,17 +65,18 @@ def trade(
     chance: random.Random,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Let the bots trade: one fill at each of `moments`; Redis may come and go.
+    """Let the bots trade, one fill at each of `moments`; Redis may come and go.
 
     Args:
-        bots: who trade.
-        moments: when, in seconds from now, in order. Who is late catches up a second at the most.
-        publisher: to publish with.
-        chance: which bot it is.
-        pause: called with seconds to wait.
+        bots: The bots that trade.
+        moments: Times of the fills in seconds from now, in order. After a delay, at most a second
+            of fills is caught up at once.
+        publisher: Publishes their messages.
+        chance: Chooses the bot.
+        pause: Called with the seconds to wait.
 
     Yields:
-        Every report that was published: its sender and its data.
+        The sender and the data of every report that was published.
     """
     began = time.monotonic()
     for moment in moments:
@@ -106,9 +110,7 @@ def _positive(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trade until SIGTERM or Ctrl-C; the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    """Trade until SIGTERM or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m app.dev.bots", description="Simulated bots.")
     parser.add_argument("--tickers", nargs="+", type=str.upper, default=list(FIRST_PRICES))
     parser.add_argument("--rate", type=_positive, default=RATE, help="fills per second in all")
@@ -122,8 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chance = random.Random()  # noqa: S311 - chance, not secrets
     bots = make_bots(options.tickers, chance)
     moments = (number / options.rate for number in itertools.count())
-    for _ in trade(bots, moments, publisher, chance):
-        pass
+    try:
+        with ShutdownSignals() as signals:
+            for _ in trade(bots, moments, publisher, chance, signals.sleep):
+                signals.check()
+    except ShutdownRequested:
+        publisher.close()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Starting programs and stopping them again, each by its own id, whatever happens."""
+"""Child processes that are always stopped again, each by its own id."""
 
 import ctypes
 import os
@@ -25,15 +25,15 @@ def _end_with_parent() -> None:
 
 
 class Process:
-    """A running program with a session of its own, so that Ctrl-C does not reach it past us.
+    """A running program in its own session, so that Ctrl-C reaches it only through us.
 
     Args:
-        name: for people.
-        command: the program and its arguments.
-        log: file that takes all that it prints.
-        environment: all of its environment.
-        ends_with_us: on Linux, it gets SIGTERM when the thread that started it ends, however that
-            comes about.
+        name: Name for people.
+        command: The program and its arguments.
+        log: File for everything that it prints.
+        environment: Its whole environment; ours if not given.
+        ends_with_us: On Linux, send it SIGTERM when the thread that started it ends, for whatever
+            reason.
     """
 
     def __init__(
@@ -61,27 +61,27 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code, or None while it runs."""
         return self._popen.poll()
 
     def signal(self, number: int = signal.SIGTERM) -> None:
-        """Send it a signal, if it still runs."""
+        """Send a signal if it still runs."""
         if self.exit_code is None:
             self._popen.send_signal(number)
 
     def wait(self, within: float) -> int | None:
-        """Its exit code, or None if it still runs after `within` seconds."""
+        """Return the exit code, or None if it still runs after `within` seconds."""
         with suppress(subprocess.TimeoutExpired):
             return self._popen.wait(within)
         return None
 
     def end(self, within: float = 5.0) -> None:
-        """Stop it, by force after `within` seconds, with every child it left in its session."""
+        """Terminate it; after `within` seconds, kill it and every child in its session."""
         self.signal(signal.SIGTERM)
-        self.see_to_its_end(within)
+        self.wait_or_kill(within)
 
-    def see_to_its_end(self, within: float) -> None:
-        """Wait for one that was asked to stop; by force after `within` seconds."""
+    def wait_or_kill(self, within: float) -> None:
+        """Wait for it to end; after `within` seconds, kill it and every child in its session."""
         self.wait(within)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -89,17 +89,17 @@ class Process:
 
 
 def end_all(processes: Iterable[Process], within: float) -> None:
-    """Stop programs in the given order, all of them within `within` seconds."""
+    """Stop programs in the given order, all of them within so many seconds."""
     ending = list(processes)
     deadline = time.monotonic() + within
     for process in ending:
         process.signal(signal.SIGTERM)
     for process in ending:
-        process.see_to_its_end(max(0.0, deadline - time.monotonic()))
+        process.wait_or_kill(max(0.0, deadline - time.monotonic()))
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
+    """Return a loopback port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -108,16 +108,16 @@ def free_port() -> int:
 def wait_until(
     holds: Callable[[], bool], within: float, what: str, needs: Iterable[Process] = ()
 ) -> None:
-    """Wait until `holds` does.
+    """Wait until a condition holds.
 
     Args:
-        holds: is asked again and again.
-        within: seconds.
-        what: is waited for, for the error.
-        needs: programs that must go on running meanwhile.
+        holds: The condition, which is checked repeatedly.
+        within: Most seconds to wait.
+        what: Name of the condition in the error text.
+        needs: Programs that must keep running meanwhile.
 
     Raises:
-        StopProgram: it did not come to hold, or one of the programs ended.
+        StopProgram: The time is over, or one of the programs ended.
     """
     needed = list(needs)
     deadline = time.monotonic() + within
@@ -132,5 +132,5 @@ def wait_until(
 
 
 def last(process: Process, lines: int = 3) -> str:
-    """The end of what a program printed."""
+    """Return the last lines that a program printed."""
     return " | ".join(process.log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""A Redis of our own: an installed server, or the one that comes in a wheel."""
+"""A private Redis: the installed server, or the one from a wheel."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from app.errors import StopProgram
 
 
 def find_redis_server() -> Path:
-    """The program to run.
+    """Return the path of a Redis or Valkey server.
 
     Raises:
         StopProgram: there is none for this machine.
@@ -35,7 +35,7 @@ def start_redis(
     *,
     ends_with_us: bool = False,
 ) -> "RedisServer":
-    """Start a Redis on loopback, with its data in `folder`, and wait until it answers.
+    """Start a Redis on loopback with its data in `folder`, and wait until it answers.
 
     Raises:
         StopProgram: it does not start.
@@ -44,7 +44,7 @@ def start_redis(
 
 
 class RedisServer(Process):
-    """A running Redis; AOF on and nothing evicted, as in production."""
+    """A running Redis with the settings of production: AOF on, and nothing evicted."""
 
     def __init__(
         self, folder: Path, port: int, options: Sequence[str], ends_with_us: bool = False

@@ -1,7 +1,7 @@
-"""The whole system on this machine, with no account: `python -m app dev`.
+"""The whole system on this machine, without any account: `python -m app dev`.
 
-Redis, a local Firebase, the bridge, a worker, Flower and simulated bots, each a process of its own
-on loopback with its data in one temporary folder, and a live table of what they make.
+Redis, a local Firebase, the bridge, a worker, Flower and simulated bots, each a process on
+loopback with its data in one temporary folder, and a live table of the figures.
 """
 
 import http.client
@@ -33,21 +33,23 @@ from app.messaging import connect
 from app.operations.watch import Row, Watcher, changed_lines, render_table
 from app.settings import EMULATOR_NAMESPACE, Settings, variables
 from app.shutdown import ShutdownRequested, ShutdownSignals
+from app.timing import now_us
 
 START_WITHIN = 60.0
-"""Seconds that a program may take to be ready, on a busy machine."""
+"""Seconds that a program may take to get ready on a busy machine."""
 
 END_WITHIN = 3.7
+"""Seconds; even an idle worker needs about three."""
+
 STORES_END_WITHIN = 0.8
-"""Seconds; a worker needs about three even if it has nothing to do."""
 
 _TASKS_IN_FLOWER = 10_000
 _REDRAW = 0.25
-_CALM = 2.0
-_LOOK = 0.05
+_REPRINT = 2.0
+_TICK = 0.05
 _LOG_TAIL = 15
 _WORKER_LISTENS = "_kombu.binding.celery.pidbox"
-"""Redis key that a worker sets when it begins to take orders."""
+"""Redis key that a worker sets when it starts to listen for commands."""
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -56,16 +58,16 @@ _FOREIGN = ("CELERY", "FLOWER_", "FIREBASE_", "GOOGLE_")
 
 
 def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None) -> int:
-    """Run everything until Ctrl-C or SIGTERM; the exit code.
+    """Run everything until Ctrl-C or SIGTERM; return the exit code.
 
     Args:
-        settings: of them only `log_level` counts: nothing here may touch a real deployment.
-        as_json: print the addresses as one line of JSON, and all else as an error.
-        rules: a file of database rules to hold everybody to; without one all is open.
+        settings: Only `log_level` is used, so that nothing here can touch a real deployment.
+        as_json: Print the addresses as one line of JSON, and all else to stderr.
+        rules: File of database rules to enforce; without one everything is allowed.
 
     Raises:
-        WrongUse: the rules cannot be used.
-        StopProgram: a program did not start, or ended by itself.
+        WrongUse: The rules cannot be used.
+        StopProgram: A program did not start, or ended by itself.
     """
     if rules is not None:
         try:
@@ -78,12 +80,12 @@ def run(settings: Settings, *, as_json: bool = False, rules: Path | None = None)
         ShutdownSignals() as signals,
         tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
     ):
-        stack = Stack(Path(folder), settings.log_level, console, signals.check, rules)
+        stack = Stack(Path(folder), settings.log_level, console, signals, rules)
         try:
             stack.start()
             if as_json:
                 print(json.dumps(stack.addresses()), flush=True)  # noqa: T201 - its output
-            stack.tell_where_things_are()
+            stack.print_addresses()
             stack.show_table()
         except ShutdownRequested:
             with suppress(OSError):  # the terminal may be gone
@@ -97,11 +99,11 @@ class Stack:
     """The running programs.
 
     Args:
-        folder: takes all their data and logs.
-        log_level: of the bridge.
-        console: to tell about it.
-        look: raises when it is time to stop; is called often.
-        rules: of the database.
+        folder: Folder for all their data and logs.
+        log_level: Log level of the bridge.
+        console: Where to print.
+        signals: Requests to shut down.
+        rules: File of database rules.
     """
 
     def __init__(
@@ -109,14 +111,14 @@ class Stack:
         folder: Path,
         log_level: str,
         console: Console,
-        look: Callable[[], None],
+        signals: ShutdownSignals,
         rules: Path | None,
     ) -> None:
         self._folder = folder
         self._profits = folder / "profits"
         self._log_level = log_level
         self._console = console
-        self._look = look
+        self._signals = signals
         self._rules = rules
         self._stores: list[Process] = []
         self._programs: list[Process] = []
@@ -126,15 +128,16 @@ class Stack:
         """Start everything, and wait until it is ready.
 
         Raises:
-            StopProgram: something does not start.
+            StopProgram: A program does not start.
         """
         self._start_stores()
         bridge = self._start(self._programs, "bridge", "-m", "app", "bridge")
         celery = ("-m", "celery", "-A", "tasks")
         worker = self._start(self._programs, "worker", *celery, "worker", "--loglevel=WARNING")
         flower_port = free_port()
-        at = ("--address=127.0.0.1", f"--port={flower_port}", f"--max-tasks={_TASKS_IN_FLOWER}")
-        flower = self._start(self._programs, "flower", *celery, "flower", *at)
+        options = ["--address=127.0.0.1", f"--port={flower_port}"]
+        options.append(f"--max-tasks={_TASKS_IN_FLOWER}")
+        flower = self._start(self._programs, "flower", *celery, "flower", *options)
         bots = self._start(self._programs, "bots", "-m", "app.dev.bots")
         self._flower_url = f"http://127.0.0.1:{flower_port}"
 
@@ -145,11 +148,11 @@ class Stack:
             self._wait(bots, lambda: _exists(client, JOURNAL))
 
     def _start_stores(self) -> None:
-        """Redis and Firebase, which the others need at their start."""
+        """Start Redis and Firebase, which the other programs need."""
         redis_server = start_redis(self._folder, ends_with_us=True)
         self._stores.append(redis_server)
         self._redis_url = redis_server.url
-        self._tell_ready(redis_server)
+        self._print_ready(redis_server)
         port = free_port()
         self._firebase_host = f"127.0.0.1:{port}"
         self._metrics_host = f"127.0.0.1:{free_port()}"
@@ -173,7 +176,7 @@ class Stack:
         self._wait(firebase, lambda: _answers(self._firebase_host, "/"))
 
     def _start(self, group: list[Process], name: str, *arguments: str) -> Process:
-        self._look()
+        self._signals.check()
         log = self._folder / f"{name}.log"
         command = [sys.executable, *arguments]
         process = Process(name, command, log, self._environment, ends_with_us=True)
@@ -182,17 +185,17 @@ class Stack:
 
     def _wait(self, process: Process, is_ready: Callable[[], bool]) -> None:
         def ready_or_stopped() -> bool:
-            self._look()
+            self._signals.check()
             return is_ready()
 
         wait_until(ready_or_stopped, START_WITHIN, f"ready {process.name}", [process])
-        self._tell_ready(process)
+        self._print_ready(process)
 
-    def _tell_ready(self, process: Process) -> None:
+    def _print_ready(self, process: Process) -> None:
         self._print(f"{process.name:<8} ready")
 
     def addresses(self) -> dict[str, str]:
-        """Where a person or a program gets at all of it, by name."""
+        """Return where each part is, by name, for people and for programs."""
         owner = "auth=owner" if self._rules else ""
         query = "&".join(filter(None, (f"ns={EMULATOR_NAMESPACE}", owner, "print=pretty")))
         return {
@@ -201,27 +204,28 @@ class Stack:
             "Firebase": f"http://{self._firebase_host}/{Settings.firebase_root}.json?{query}",
             "front end": _how_a_front_end_connects(self._firebase_host, bool(self._rules)),
             "REDIS_URL": self._redis_url,
-            "daily JSON": str(path_of(self._profits, day_of(time.time_ns() // 1000))),
+            "daily JSON": str(path_of(self._profits, day_of(now_us()))),
             "metrics": f"http://{self._metrics_host}/metrics",
             "logs": f"{self._folder}/*.log",
         }
 
-    def tell_where_things_are(self) -> None:
+    def print_addresses(self) -> None:
         """Print the addresses, and how to report a fill."""
-        for name, place in self.addresses().items():
-            self._print(f"{name:<10} {place}")
+        for name, address in self.addresses().items():
+            self._print(f"{name:<10} {address}")
         self._print(f"\nTo report a fill of your own:\n{_command_to_report(self._redis_url)}\n")
-        self._print("Ctrl-C stops all of it.\n")
+        self._print("Ctrl-C stops everything.\n")
 
     def _print(self, text: str) -> None:
-        """Print whole lines, so that they can be copied from a narrow terminal."""
+        """Print without wrapping, so that lines can be copied from a narrow terminal."""
         self._console.print(text, soft_wrap=True, markup=False)
 
     def show_table(self) -> NoReturn:
-        """Show the figures until it is time to stop.
+        """Show the figures until a shutdown is requested.
 
         Raises:
-            StopProgram: a program has ended by itself.
+            ShutdownRequested: A shutdown was requested.
+            StopProgram: A program has ended by itself.
         """
         watcher = Watcher(Settings(firebase_database_emulator_host=self._firebase_host))
         if self._console.is_terminal and not self._console.is_dumb_terminal:
@@ -236,17 +240,17 @@ class Stack:
         while True:
             for line in changed_lines(watcher.rows(), printed):
                 self._print(line)
-            self._watch(_CALM)
+            self._watch(_REPRINT)
 
     def _watch(self, seconds: float) -> None:
-        """Let time pass while all is well."""
+        """Wait while everything runs."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self._look()
+            self._signals.check()
             for process in (*self._stores, *self._programs):
                 if process.exit_code is not None:
                     raise StopProgram(self._died(process))
-            time.sleep(_LOOK)
+            time.sleep(_TICK)
 
     def _died(self, process: Process) -> str:
         tail = process.log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
@@ -254,19 +258,19 @@ class Stack:
         return f"{process.name} ended by itself with exit code {process.exit_code}"
 
     def end(self) -> None:
-        """Stop everything: the bots first, and last what the others write to as they end."""
+        """Stop everything: the bots first, and the stores last, since the others still use them."""
         end_all(reversed(self._programs), END_WITHIN)
         end_all(reversed(self._stores), STORES_END_WITHIN)
 
 
 def sealed_environment(inherited: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """What the programs are to see: `ours`, and nothing of a real deployment.
+    """Return the environment of the programs: `ours`, and nothing of a real deployment.
 
-    A setting that is empty is at its default, whatever `.env` says about it.
+    A setting that is empty has its default, whatever `.env` says.
     """
-    kept = {name: text for name, text in inherited.items() if not name.startswith(_FOREIGN)}
+    harmless = {name: text for name, text in inherited.items() if not name.startswith(_FOREIGN)}
     defaults = dict.fromkeys(variables(), "")
-    return kept | defaults | _DIRECT | dict(ours)
+    return harmless | defaults | _DIRECT | dict(ours)
 
 
 def _listens(client: redis.Redis, channel: str) -> bool:
@@ -291,7 +295,7 @@ def _answers(host: str, path: str) -> bool:
 
 
 def _how_a_front_end_connects(firebase_host: str, signs_in: bool) -> str:
-    """The call of the Firebase JavaScript SDK, and the database that the app has to name."""
+    """Return the call of the Firebase JavaScript SDK, and the database URL that the app needs."""
     host, _, port = firebase_host.partition(":")
     url = f"http://{firebase_host}/?ns={EMULATOR_NAMESPACE}"
     user = ', {mockUserToken: {sub: "me"}}' if signs_in else ""
@@ -299,7 +303,7 @@ def _how_a_front_end_connects(firebase_host: str, signs_in: bool) -> str:
 
 
 def _command_to_report(redis_url: str) -> str:
-    """A command that reports a fill of its own each time, whatever folder it is pasted in."""
+    """Return a command that reports another fill each time, in whichever folder it runs."""
     code = (
         "from datetime import datetime as t, UTC; from app.publisher import RedisPublisher as P; "
         f"P('{redis_url}').publish('{PROFIT_REPORT}', {{'symbol': 'MINE', 'total': 12.5, "

@@ -1,4 +1,4 @@
-"""When the fills of a trading day come: many after the opening and before the close. Pure."""
+"""When the fills of a trading day happen: many after the opening and before the close. Pure."""
 
 import random
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ _MIDDAY = 0.5
 
 
 def moments(fills: int, seconds: float, chance: random.Random) -> Iterator[float]:
-    """When each fill of a day comes, in order, in seconds from the opening.
+    """Yield the time of each fill, in order, in seconds from the opening.
 
     Args:
-        fills: of the whole day.
-        seconds: that the day takes.
-        chance: fills do not come evenly.
+        fills: Number of fills in the whole day.
+        seconds: Length of the day.
+        chance: Source of randomness.
     """
     for number in range(fills):
         yield seconds * _part_of_day((number + chance.random()) / fills)
 
 
 def share_of_fills(part: float) -> float:
-    """The share of all fills that have come when so much of the day is over, both from 0 to 1."""
+    """Return the share of all fills that happen before a point in the day, both from 0 to 1."""
     return _MIDDAY * part + (1 - _MIDDAY) * ((2 * part - 1) ** 3 + 1) / 2
 
 
 def _part_of_day(share: float) -> float:
-    """The other way round, by halving: the share only grows."""
+    """Invert `share_of_fills` by bisection: it only grows."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2

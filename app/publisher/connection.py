@@ -110,7 +110,7 @@ class PublisherConnection:
         return reply
 
     def _limit_socket(self, deadline: float) -> None:
-        # Within a tenth is near enough, and setting it anew each time costs a fifth of a `publish`.
+        # Within a tenth is near enough, and setting it each time costs a fifth of a `publish`.
         left = _left(deadline)
         if self._set_timeout and abs(left - self._socket_timeout) > left / 10:
             self._set_timeout(left)

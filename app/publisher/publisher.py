@@ -34,7 +34,7 @@ class RedisPublisher:
     spooled on the bot's disk and sent in the background, in order, once Redis is back. What a bot
     leaves in its spool is sent by the next publisher for the same Redis and folder.
 
-    Threads may share a publisher. After a fork, the child has a connection and a spool of its own.
+    Threads may share a publisher. After a fork, the child has its own connection and spool.
 
     Args:
         url: the Redis to publish on; by default the environment variable REDIS_URL.
@@ -118,7 +118,7 @@ class RedisPublisher:
             self._timeout,
         )
 
-    def _start_anew_after_fork(self) -> None:
+    def _renew_after_fork(self) -> None:
         inherited, self._sender = self._sender, self._new_sender()
         inherited.leave_to_parent()
 
@@ -128,7 +128,7 @@ _publishers: weakref.WeakSet[RedisPublisher] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for publisher in list(_publishers):
-        publisher._start_anew_after_fork()
+        publisher._renew_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -284,6 +284,6 @@ class Sender:
         with self._line:
             self._connection.exchange(packed, len(commands), time.monotonic() + SOCKET_TIMEOUT)
         with self._changed:
-            # Once closed, the spool has let go of its files: the next publisher sends this again.
+            # Once closed, the spool has released its files: the next publisher sends this again.
             if not self._closed.is_set():
                 self._spool.drop(len(batch))

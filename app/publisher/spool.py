@@ -1,6 +1,6 @@
 """The spool: reports that Redis could not take, kept on the bot's disk until it can.
 
-Each writer has a file of its own, which it locks for as long as it lives. What a process leaves
+Each writer has its own file, which it locks for as long as it lives. What a process leaves
 behind is taken over by the next one. Each line is a report: a checksum, a blank, the message. The
 first line says how much of the file has been sent, so that a restart does not send it all again.
 """
@@ -242,7 +242,7 @@ class _File:
 
 
 def _is_locked_by_us(opened: io.FileIO, path: Path) -> bool:
-    """Lock the file unless another process holds it, and tell whether it is still at `path`."""
+    """Lock the file unless another process holds it; return whether it is still at `path`."""
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(opened.fileno()), path.stat())

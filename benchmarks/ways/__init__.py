@@ -1,1 +1,1 @@
-"""The ways that the bridge is compared with, each a program of its own: `NAME REDIS_URL ...`."""
+"""The ways that the bridge is compared with, each a separate program: `NAME REDIS_URL ...`."""

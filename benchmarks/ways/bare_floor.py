@@ -1,6 +1,6 @@
 """A lower floor: as `floor`, but past redis-py's clients, on its bare connections.
 
-Nobody would write a listener like this for its looks; it shows what is left to gain.
+No one would write a listener like this; it shows what is left to gain.
 """
 
 import sys

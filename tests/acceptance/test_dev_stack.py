@@ -196,7 +196,7 @@ def test_a_program_that_dies_is_named_and_the_others_are_stopped(dev_for_a_progr
     dev = dev_for_a_program
     addresses = json.loads(dev.until(r"(?m)^(\{.+\})$"))
     assert requests.get(addresses["Firebase"], timeout=10).ok, "every address as one line of JSON"
-    dev.until(r"(Ctrl-C stops all of it)")
+    dev.until(r"(Ctrl-C stops everything)")
     (bridge,) = (pid for pid, text in processes_of(dev.folder).items() if "app bridge" in text)
     os.kill(bridge, signal.SIGKILL)
     assert dev.process.wait(START_WITHIN) == 1

@@ -1,4 +1,4 @@
-"""The `/.control` endpoints: what a test in another process can ask of the development server."""
+"""The `/.control` endpoints, by which a test in another process steers the server."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CLEARABLE = ("counters", "writes", "streams", "data")
 
 
 class Control:
-    """Answers these requests; `delayed` are the ones that a fault keeps waiting.
+    """Handles these requests; `delayed` holds the requests that a fault delays.
 
-    GET /.control               the state: counters, listeners, faults with their hits
-    POST /.control              {"faults": [...], "clear": [...]}, either may be missing. `clear`
-                                names any of `counters`, `writes`, `streams`, `data` (with its
-                                log and streams), and comes first; `faults` replaces all faults.
-                                Answers the state.
-    GET /.control/writes?ns=    {"writes": [[path, value], ...], "forgotten": n}
+    GET /.control               returns the state: counters, listeners, faults with their hits
+    POST /.control              takes {"faults": [...], "clear": [...]}, either of which may be
+                                missing, and returns the state. `clear` names any of `counters`,
+                                `writes`, `streams`, `data` (with its log and streams), and is done
+                                first; `faults` replaces all faults.
+    GET /.control/writes?ns=    returns {"writes": [[path, value], ...], "forgotten": n}
     """
 
     def __init__(
@@ -33,8 +33,8 @@ class Control:
         self._counters = counters
         self._delayed = delayed
 
-    def answer(self, request: HttpRequest) -> HttpResponse:
-        """The answer to one control request; 400 with a reason if it makes no sense."""
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Handle one control request; an invalid one gets 400 with a reason."""
         try:
             match request.method, request.raw_path:
                 case "GET", "/.control/writes":
@@ -58,12 +58,12 @@ class Control:
             "faults": self._faults.as_json(),
         }
 
-    def _apply(self, order: Any) -> None:
-        if not isinstance(order, dict) or not order.keys() <= {"faults", "clear"}:
-            raise ValueError('An object with "faults" and "clear" is wanted.')
-        # All of it is read before anything is done: an order that is refused changes nothing.
-        clear = _read_clear(order.get("clear", []))
-        faults = _read_faults(order["faults"]) if "faults" in order else None
+    def _apply(self, command: Any) -> None:
+        if not isinstance(command, dict) or not command.keys() <= {"faults", "clear"}:
+            raise ValueError('Expected an object with "faults" and "clear".')
+        # Read everything first: an invalid command changes nothing.
+        clear = _read_clear(command.get("clear", []))
+        faults = _read_faults(command["faults"]) if "faults" in command else None
         if "counters" in clear:
             self._counters.clear()
         if "streams" in clear or "data" in clear:
@@ -80,11 +80,11 @@ class Control:
 
 def _read_clear(raw: Any) -> list[str]:
     if not isinstance(raw, list) or not all(each in CLEARABLE for each in raw):
-        raise ValueError(f'"clear" is a list of any of: {", ".join(CLEARABLE)}.')
+        raise ValueError(f'"clear" must be a list of any of: {", ".join(CLEARABLE)}.')
     return raw
 
 
 def _read_faults(raw: Any) -> list[Fault]:
     if not isinstance(raw, list) or not all(isinstance(each, dict) for each in raw):
-        raise ValueError('"faults" is a list of objects.')
+        raise ValueError('"faults" must be a list of objects.')
     return [Fault.from_json(each) for each in raw]

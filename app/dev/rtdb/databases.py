@@ -1,4 +1,4 @@
-"""The databases of the development server, one per namespace, and the file that keeps them."""
+"""The databases of the server, one per namespace, and the file that they are saved to."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ PERMISSION_DENIED = "Permission denied"
 
 
 class Listener(Protocol):
-    """Who is told of every change at a location: an event stream, or one listen of a websocket."""
+    """Receives every change at a path: an event stream, or one listen of a websocket."""
 
     @property
-    def at(self) -> Path:
-        """The location."""
+    def path(self) -> Path: ...
 
-    def tell(self, event: StreamEvent) -> None:
-        """Pass a change on."""
+    def notify(self, event: StreamEvent) -> None:
+        """Send a change."""
 
     def keep_alive(self) -> None:
-        """Show that the connection is alive, where it is the server that has to."""
+        """Show that the connection is alive, where the protocol leaves that to the server."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 @dataclass
 class Database:
-    """One namespace: its data and who may do what with it, its listeners, log and day so far."""
+    """One namespace: its data and rules, its listeners, its log and its history."""
 
     rules: Rules | None = None
     tree: RtdbTree = field(default_factory=RtdbTree)
@@ -57,18 +56,18 @@ class Database:
     history: History = field(default_factory=History)
 
     def principal_of(self, request: HttpRequest) -> Principal:
-        """Who sent a request; where there are no rules, nobody reads its credentials."""
+        """Return who sent a request; without rules, credentials are ignored."""
         return principal_of(request.headers, request.parameters) if self.rules else ADMIN
 
     def check_read(self, principal: Principal, path: Path) -> None:
-        """Raise RtdbError 401 if there are rules, and they do not let `principal` read there."""
+        """Raise RtdbError 401 if there are rules that do not let `principal` read at `path`."""
         if self.rules is None or principal.is_admin:
             return
         if not self.rules.may_read(principal.auth, path, self.tree.node(())):
             raise RtdbError(401, PERMISSION_DENIED)
 
     def write_check(self, principal: Principal) -> WriteCheck | None:
-        """What the tree is to ask before it writes for `principal`; it raises RtdbError 401."""
+        """Return the check, if any, that raises RtdbError 401 for a write that is not allowed."""
         rules = self.rules
         if rules is None or principal.is_admin:
             return None
@@ -80,25 +79,25 @@ class Database:
         return check
 
     def listen(self, request: HttpRequest, path: Path) -> None:
-        """Turn the request into a stream that tells what is there, and then every change."""
+        """Turn the request into a stream of the current value, and then of every change."""
         stream = EventStream(request.connection, path)
         request.connection.set_close_callback(lambda: self.listeners.discard(stream))
         self.listeners.add(stream)
-        stream.tell(StreamEvent("put", "/", self.tree.get(path)))
+        stream.notify(StreamEvent("put", "/", self.tree.get(path)))
 
     def publish(self, change: Change) -> None:
-        """Note a change of the tree, and tell those who listen."""
+        """Log a change of the tree, and notify the listeners."""
         writes = list(leaf_writes(change))
         self.log.extend(writes)
-        self.history.note(writes, time.time_ns() // 1_000_000)
+        self.history.record(writes, time.time_ns() // 1_000_000)
         for listener in list(self.listeners):
-            event = event_for(change, listener.at)
+            event = event_for(change, listener.path)
             if event is not None:
-                listener.tell(event)
+                listener.notify(event)
 
 
 class Databases:
-    """All databases, and the file that keeps them."""
+    """All databases, and the file that they are saved to."""
 
     def __init__(
         self, data_file: FilePath | None, counters: Counters, rules: Rules | None = None
@@ -110,26 +109,25 @@ class Databases:
         self._unsaved = False
 
     def of(self, namespace: str) -> Database:
-        """The database of a namespace; new ones are empty."""
+        """Return the database of a namespace; a new one is empty."""
         return self.by_namespace.setdefault(namespace, Database(self.rules))
 
     def publish(self, namespace: str, change: Change) -> None:
-        """See to all that follows from a change which a tree has made."""
+        """Count and publish a change that a tree has made, and mark it for saving."""
         self._counters.commits += 1
         self._unsaved = True
         self.of(namespace).publish(change)
 
     def listeners(self) -> list[Listener]:
-        """Everybody who listens."""
         return [listener for each in self.by_namespace.values() for listener in each.listeners]
 
     def clear(self) -> None:
-        """Forget all data and logs. Listeners stay connected, but hear no more of it."""
+        """Drop all data and logs. Listeners stay connected, but receive nothing more."""
         self.by_namespace.clear()
         self._unsaved = True
 
     def load(self) -> None:
-        """Read the data file, if there is one. Raises ValueError if it holds something else."""
+        """Read the data file if there is one; raise ValueError if it holds something else."""
         if self._data_file is None or not self._data_file.exists():
             return
         try:
@@ -139,7 +137,7 @@ class Databases:
             raise ValueError(f"{self._data_file} is not a data file: {error}") from None
 
     def save(self) -> None:
-        """Write the data file, if there is to be one and something has changed."""
+        """Write the data file, if one is configured and something has changed."""
         if self._data_file is None or not self._unsaved:
             return
         data: Json = {name: each.tree.get(()) for name, each in self.by_namespace.items()}
@@ -148,7 +146,7 @@ class Databases:
 
 
 def write_atomically(path: FilePath, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or nothing."""
+    """Replace a file so that a reader sees all of it or nothing."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -1,7 +1,7 @@
-"""What tests need of the development server: faults on demand, counters, and a log of writes.
+"""What tests need from the server: faults on demand, counters, and a log of writes.
 
-A fault says which requests it meets and what becomes of them. Faults are asked in their order,
-once per request to the database; the first that matches is the one that happens.
+A fault says which requests it affects and what happens to them. Faults are tried in their order,
+once per request to the database; the first that matches is applied.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ WRITE_LOG_SIZE = 100_000
 
 @dataclass
 class Fault:
-    """One kind of trouble. Every condition that is set must hold; unset ones match anything.
+    """One fault. Every condition that is set must hold; an unset one matches anything.
 
-    Conditions: `method` (`GET`, `PUT`, `PATCH`, `POST`, `DELETE`, `STREAM`), `path` (this location
-    or one below it), `namespace`, `contains` (text in the body). Of the requests that match, the
-    first `skip` pass, then `count` meet the fault (None: all), each with probability `share`.
+    Conditions: `method` (`GET`, `PUT`, `PATCH`, `POST`, `DELETE`, `STREAM`), `path` (this path or
+    one below it), `namespace`, `contains` (text in the body). Of the requests that match, the first
+    `skip` pass, and the fault is applied to the next `count` (None: all), each with probability
+    `share`.
 
-    What happens: the request waits until the fault is taken away (`hold`) and `delay` seconds, and
-    is then carried out, even if the client has gone meanwhile; the answer waits another
-    `answer_delay` seconds. In its place the connection is closed (`drop`), or `status` is answered.
-    With either, nothing is written unless `commit` is set: then only the answer is lost.
+    Effects: the request waits until the fault is removed (`hold`), then `delay` seconds, and is
+    then executed, even if the client has disconnected; the response waits another `answer_delay`
+    seconds. In its place the connection is closed (`drop`), or `status` is returned. With either,
+    nothing is written unless `commit` is set: then only the response is lost.
     """
 
     method: str | None = None
@@ -51,16 +52,14 @@ class Fault:
 
     @property
     def executes(self) -> bool:
-        """Whether the request takes effect."""
         return self.commit or not (self.drop or self.status)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether it has happened `count` times."""
         return self.count is not None and self.hits >= self.count
 
     def matches(self, request: HttpRequest) -> bool:
-        """Whether the conditions hold; says nothing about skip, count and share."""
+        """Return whether the conditions hold, without regard to skip, count and share."""
         below = None if self.path is None else self.path.rstrip("/") + "/"
         return (
             self.method in (None, request.method)
@@ -70,14 +69,15 @@ class Fault:
         )
 
     def as_json(self) -> dict[str, Json]:
-        """The fault as the control endpoint shows and takes it, with its `hits` so far."""
+        """Return the fault in the form of the control endpoint, with its `hits` so far."""
         return {name: getattr(self, name) for name in (*_FIELD_TYPES, "hits")}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Fault:
         """Build a fault from the control endpoint's JSON; `hits` is ignored.
 
-        Raises ValueError, naming the field, for one that does not exist or has another type.
+        Raises:
+            ValueError: A field does not exist or has the wrong type; the text names it.
         """
         given = {name: value for name, value in raw.items() if name != "hits"}
         for name, value in given.items():
@@ -101,21 +101,21 @@ _FIELD_TYPES: dict[str, Any] = {
 
 
 class Faults:
-    """The faults that are set. Empty unless a test asks for trouble."""
+    """The faults that are set; none unless a test sets some."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
-        # With a seed the choices of `share` are repeatable.
+        # Seeded, so that the choices of `share` are repeatable.
         self._random = random.Random(0)  # noqa: S311 - chance, not secrets
 
     def replace(self, faults: Iterable[Fault]) -> None:
-        """Set these and no others; requests held by the old ones go on."""
+        """Set these and no others; requests that the old ones hold go on."""
         for old in self._faults:
             old.released.set()
         self._faults = list(faults)
 
     def consult(self, request: HttpRequest) -> Fault | None:
-        """The fault that this request meets, counted as a hit; None for none."""
+        """Return the fault that applies to this request, if any, and count the hit."""
         for fault in self._faults:
             if fault.is_exhausted or not fault.matches(request):
                 continue
@@ -127,16 +127,15 @@ class Faults:
         return None
 
     def as_json(self) -> list[Json]:
-        """All of them in their order, with their hits."""
         return [fault.as_json() for fault in self._faults]
 
 
 @dataclass
 class Counters:
-    """How many requests to the database there were since the start, or the last clearing.
+    """Counts since the start, or since they were cleared.
 
-    `requests` by method (`STREAM` for listeners), `statuses` by answered HTTP status, `dropped`
-    connections by faults, `commits` that were carried out (an atomic multi-path write is one).
+    `requests` by method (`STREAM` for listeners), `statuses` by HTTP status of the response,
+    connections `dropped` by faults, `commits` (an atomic multi-path write is one).
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -145,13 +144,12 @@ class Counters:
     commits: int = 0
 
     def clear(self) -> None:
-        """Start again from nothing."""
         self.requests.clear()
         self.statuses.clear()
         self.dropped = self.commits = 0
 
     def as_json(self) -> dict[str, Json]:
-        """The counters as the control endpoint shows them."""
+        """Return the counters in the form of the control endpoint."""
         return {
             "requests": {"total": self.requests.total(), **self.requests},
             "statuses": {str(status): count for status, count in self.statuses.items()},
@@ -161,20 +159,20 @@ class Counters:
 
 
 class WriteLog:
-    """The leaf writes of one namespace in the order of their commits; the oldest fall out."""
+    """The leaf writes of one namespace in the order of their commits; the oldest are forgotten."""
 
     def __init__(self) -> None:
         self._writes: deque[tuple[str, Scalar | None]] = deque(maxlen=WRITE_LOG_SIZE)
         self._total = 0
 
     def extend(self, writes: Iterable[tuple[str, Scalar | None]]) -> None:
-        """Note the leaves of one commit: path and value, None for a removed one."""
+        """Add the leaves of one commit: path and value, None for a removed one."""
         for write in writes:
             self._writes.append(write)
             self._total += 1
 
     def as_json(self) -> dict[str, Json]:
-        """`writes` as [path, value] in order, and `forgotten`: how many earlier ones fell out."""
+        """Return `writes` as [path, value] in order, and the number of `forgotten` earlier ones."""
         return {
             "writes": [[path, value] for path, value in self._writes],
             "forgotten": self._total - len(self._writes),

@@ -1,4 +1,4 @@
-"""The day so far of each total, for the lines of the live page. Pure: no I/O and no clock."""
+"""Each total over the current day, for the charts of the live page. Pure: no I/O and no clock."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from app.dev.rtdb.tree import Json, Scalar
 
 MOST_POINTS = 300
 MOST_LINES = 1_000
-"""Symbols; what comes first is kept. A line with all its points takes some 60 kB."""
+"""Symbols; later ones have no line. A line with all its points takes about 60 kB."""
 
-_FIRST_STRETCH_MS = 1_000
+_FIRST_INTERVAL_MS = 1_000
 _TOTAL = "/performance/total"
 _TIMESTAMP = "/performance/timestamp"
 _DATE_LENGTH = len("2025-05-15")
 
 
 class Line:
-    """One total through one day: the newest value of each stretch of time.
+    """One total over one day: the newest value of each interval.
 
-    All stretches are equally long, and become twice as long when there are too many: so the points
-    lie evenly over the day, however unevenly the values came.
+    All intervals are equally long, and double when there are too many of them, so the points are
+    spread evenly over the day even if the values are not.
 
     Args:
-        day: as in the timestamps, `2025-05-15`; empty if they name none.
+        day: Day as in the timestamps, `2025-05-15`; empty if they have none.
     """
 
     def __init__(self, day: str) -> None:
         self.day = day
-        self._stretch_ms = _FIRST_STRETCH_MS
+        self._interval_ms = _FIRST_INTERVAL_MS
         self._points: dict[int, tuple[int, float]] = {}
 
-    def add(self, at_ms: int, total: float) -> None:
-        """Note a value. `at_ms` is when it was stored, in ms since 1970."""
-        self._points[at_ms // self._stretch_ms] = (at_ms, total)
+    def add(self, stored_ms: int, total: float) -> None:
+        """Add a value that was stored at a time in ms since 1970."""
+        self._points[stored_ms // self._interval_ms] = (stored_ms, total)
         while len(self._points) > MOST_POINTS:
-            self._stretch_ms *= 2
-            self._points = {at // self._stretch_ms: (at, of) for at, of in self._points.values()}
+            self._interval_ms *= 2
+            points = self._points.values()
+            self._points = {ms // self._interval_ms: (ms, total) for ms, total in points}
 
     def as_json(self) -> Json:
-        """`day`, and `points` as [ms since 1970, total], oldest first."""
-        return {"day": self.day, "points": [[at, total] for at, total in self._points.values()]}
+        """Return `day`, and `points` as [ms since 1970, total], oldest first."""
+        return {"day": self.day, "points": [[ms, total] for ms, total in self._points.values()]}
 
 
 class History:
-    """The lines of one namespace, by the path of the node that has the performance."""
+    """The lines of one namespace, by the path of the node with the performance."""
 
     def __init__(self) -> None:
         self._lines: dict[str, Line] = {}
 
-    def note(self, writes: Iterable[tuple[str, Scalar | None]], at_ms: int) -> None:
-        """Take the totals out of the leaves of one commit.
+    def record(self, writes: Iterable[tuple[str, Scalar | None]], stored_ms: int) -> None:
+        """Record the totals among the leaves of one commit.
 
-        A total whose timestamp names another day than the line's begins a new line; one that is
-        removed takes its line with it.
+        A total whose timestamp is of another day starts a new line; a total that is removed
+        removes its line.
         """
         days: dict[str, str] = {}
         totals: dict[str, Scalar | None] = {}
@@ -63,9 +64,11 @@ class History:
             elif path.endswith(_TIMESTAMP):
                 days[path.removesuffix(_TIMESTAMP)] = str(value)[:_DATE_LENGTH]
         for node, total in totals.items():
-            self._note(node, total, days.get(node), at_ms)
+            self._record_total(node, total, days.get(node), stored_ms)
 
-    def _note(self, node: str, total: Scalar | None, day: str | None, at_ms: int) -> None:
+    def _record_total(
+        self, node: str, total: Scalar | None, day: str | None, stored_ms: int
+    ) -> None:
         if isinstance(total, bool) or not isinstance(total, int | float):
             self._lines.pop(node, None)
             return
@@ -74,8 +77,8 @@ class History:
             return
         if line is None or day not in (None, line.day):
             line = self._lines[node] = Line(day or "")
-        line.add(at_ms, total)
+        line.add(stored_ms, total)
 
     def as_json(self) -> Json:
-        """Every line, by path: `/services/SOFI`."""
+        """Return every line, by path: `/services/SOFI`."""
         return {node: line.as_json() for node, line in self._lines.items()}

@@ -1,4 +1,4 @@
-"""HTTP as the development server speaks it, over tornado: requests, answers, event streams."""
+"""HTTP over tornado: requests, responses, event streams."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TOO_BIG = "Data to write exceeds the maximum size that can be modified with a si
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """One HTTP answer. `body` is sent as it is; None sends none."""
+    """One response; a `body` of None sends none."""
 
     status: int
     body: bytes | None
@@ -48,24 +48,24 @@ class HttpResponse:
 
     @classmethod
     def of(cls, value: Json, status: int = 200, etag: str | None = None) -> HttpResponse:
-        """An answer with a JSON body."""
+        """Return a response with a JSON body."""
         return cls(status, dumps(value), etag)
 
     @classmethod
     def error(cls, status: int, text: str | None = None) -> HttpResponse:
-        """An error as RTDB words it; without a text, in the words that go with the status."""
+        """Return an error in RTDB's form; the default text is the reason phrase of the status."""
         return cls.of({"error": text or _reason(status)}, status)
 
     @classmethod
     def text(cls, status: int, text: str) -> HttpResponse:
-        """A line of plain text."""
+        """Return a line of plain text."""
         return cls(status, text.encode() + b"\n", content_type="text/plain; charset=utf-8")
 
 
 class HttpRequest(HTTPMessageDelegate):
-    """One request while it is read, and the way to answer it.
+    """One request, while it is read, and the means to respond.
 
-    `method` is `STREAM` for a GET that wants to listen.
+    `method` is `STREAM` for a GET that asks for an event stream.
     """
 
     def __init__(self, connection: HTTP1Connection, handle: Callable[[HttpRequest], None]) -> None:
@@ -77,7 +77,7 @@ class HttpRequest(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """Take the request line apart."""
+        """Parse the request line and the headers."""
         line = cast(RequestStartLine, start_line)
         self.headers = headers
         self.raw_path, _, query = line.path.partition("?")
@@ -89,7 +89,7 @@ class HttpRequest(HTTPMessageDelegate):
         self.method = "STREAM" if line.method == "GET" and streams else line.method
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body, and let go of one that is too big."""
+        """Collect the body, and drop one that is too big."""
         self._too_big = self._too_big or len(self.body) + len(chunk) > MAX_BODY_BYTES
         if self._too_big:
             self.body.clear()
@@ -97,74 +97,74 @@ class HttpRequest(HTTPMessageDelegate):
             self.body += chunk
 
     def finish(self) -> None:
-        """The request is complete."""
+        """Handle the complete request."""
         self._handle(self)
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the client has gone."""
+        """Whether the client has disconnected."""
         return self.connection.stream.closed()
 
     @property
     def location(self) -> str:
-        """The path without `.json`, in plain text and unchecked: faults are chosen by it."""
+        """The path without `.json`, decoded and unchecked, by which faults are chosen."""
         return "/" + unquote(self.raw_path).removesuffix(".json").strip("/")
 
     def path(self) -> Path:
-        """The location in the database. Raises RtdbError 400 if it cannot be one."""
+        """Return the path in the database; raise RtdbError 400 if it is invalid."""
         segments = self.raw_path.removesuffix(".json").split("/")
         try:
             keys = [unquote(segment, errors="strict") for segment in segments]
         except UnicodeDecodeError:
             raise RtdbError(400, INVALID_PATH) from None
-        if any("/" in key for key in keys):  # an escaped slash is no separator, and no key either
+        if any("/" in key for key in keys):  # an escaped slash is no separator, nor valid in a key
             raise RtdbError(400, INVALID_PATH)
         return parse_path("/".join(keys))
 
     def value(self) -> Json:
-        """The JSON of the body. Raises RtdbError 400 if there is none."""
+        """Return the JSON value in the body; raise RtdbError 400 if there is none."""
         if self._too_big:
             raise RtdbError(400, TOO_BIG)
         if not self.body.strip():
             raise RtdbError(400, NO_DATA)
-        try:  # NaN and Infinity pass here, and are refused where numbers are
+        try:  # NaN and Infinity pass here, and are refused with the other numbers
             return cast(Json, json.loads(self.body.decode()))
         except (ValueError, RecursionError):
             raise RtdbError(400, INVALID_JSON) from None
 
-    def respond(self, answer: HttpResponse) -> None:
-        """Send the answer, if the client is still there."""
+    def respond(self, response: HttpResponse) -> None:
+        """Send the response, if the client is still connected."""
         if self.is_abandoned:
             return
-        headers = HTTPHeaders({"Cache-Control": "no-cache", **answer.headers})
-        body = None if self.method == "HEAD" else answer.body
+        headers = HTTPHeaders({"Cache-Control": "no-cache", **response.headers})
+        body = None if self.method == "HEAD" else response.body
         if body is not None:
-            headers["Content-Type"] = answer.content_type
+            headers["Content-Type"] = response.content_type
             headers["Content-Length"] = str(len(body))
-        if answer.etag is not None:
-            headers["ETag"] = answer.etag
-        self.connection.write_headers(_start_line(answer.status), headers, body)
+        if response.etag is not None:
+            headers["ETag"] = response.etag
+        self.connection.write_headers(_start_line(response.status), headers, body)
         self.connection.finish()
 
     def drop(self) -> None:
-        """Close the connection without an answer."""
+        """Close the connection without a response."""
         self.connection.close()
 
 
 class EventStream:
     """One open listener."""
 
-    def __init__(self, connection: HTTP1Connection, at: Path) -> None:
-        self.at = at
+    def __init__(self, connection: HTTP1Connection, path: Path) -> None:
+        self.path = path
         self._connection = connection
-        # A listener that stops reading is cut off, like a real one; else it would take our memory.
+        # A listener that stops reading is disconnected, as Firebase does, before it fills memory.
         connection.stream.max_write_buffer_size = MAX_UNREAD_STREAM_BYTES
         connection.stream.set_nodelay(True)
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
         connection.write_headers(_start_line(200), HTTPHeaders(headers))
 
-    def tell(self, event: StreamEvent) -> None:
-        """Pass a change on."""
+    def notify(self, event: StreamEvent) -> None:
+        """Send a change."""
         self._send(event.kind, {"path": event.path, "data": event.data})
 
     def keep_alive(self) -> None:
@@ -185,7 +185,7 @@ class EventStream:
 
 
 def dumps(value: Json) -> bytes:
-    """The value as JSON, on one line and without spaces."""
+    """Return compact JSON on one line."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 

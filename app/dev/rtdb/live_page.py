@@ -1,8 +1,8 @@
-"""The live page of the development server: the files in app/dev/rtdb/page/, and what they ask for.
+"""The live page: the files in app/dev/rtdb/page/, and the data that they request.
 
-GET /                      the page, for a browser; other clients get the server's line about itself
+GET /                      the page, for a browser; other clients get a line about the server
 GET /.page/<file>          its parts
-GET /.history.json?ns=     the day so far of each total; see app/dev/rtdb/history.py
+GET /.history.json?ns=     each total over the current day; see history.py
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CONTENT_TYPES = {
 }
 
 _HEADERS = {
-    # Nothing from anywhere else, nothing inline: text out of the database stays text.
+    # Nothing from other servers, nothing inline: text from the database can only be text.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -37,13 +37,13 @@ _HEADERS = {
 
 
 class LivePage:
-    """Answers these requests."""
+    """Handles these requests."""
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
 
-    def answer(self, request: HttpRequest) -> HttpResponse | None:
-        """The answer, or None if the request is for somebody else."""
+    def handle(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the response, or None if the request is not for the page."""
         if request.method not in ("GET", "HEAD"):
             return None
         path = request.raw_path
@@ -58,14 +58,14 @@ class LivePage:
     def _history(self, request: HttpRequest) -> HttpResponse:
         database = self._databases.of(request.namespace)
         try:
-            database.check_read(database.principal_of(request), ())  # it is of all there is
+            database.check_read(database.principal_of(request), ())  # the history has every node
         except RtdbError as error:
             return HttpResponse.error(error.status, error.text)
         return HttpResponse.of(database.history.as_json())
 
 
 def _file(name: str) -> HttpResponse:
-    for path in _FOLDER.iterdir():  # a name that is not in the folder is never made a path
+    for path in _FOLDER.iterdir():  # never build a path from a name that comes from outside
         if path.name == name and path.suffix in _CONTENT_TYPES:
             content_type = _CONTENT_TYPES[path.suffix]
             return HttpResponse(200, path.read_bytes(), content_type=content_type, headers=_HEADERS)

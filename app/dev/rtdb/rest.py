@@ -1,8 +1,8 @@
-"""The REST API of Firebase Realtime Database: what each request does, and what it is answered.
+"""The REST API of Firebase Realtime Database: what each request does and returns.
 
-There are no queries and no priorities. What it does not know it refuses with 501 instead of
-ignoring it. Without rules everybody may do everything, and credentials are not read. The websocket
-has rtdb_session.py.
+There are no queries and no priorities: what is not supported is refused with 501, and never
+ignored. Without rules everything is allowed, and credentials are not read. For the websocket, see
+session.py.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ _UNSUPPORTED = _QUERIES | {"limitToFirst", "limitToLast", "format", "callback"}
 
 
 class RestApi:
-    """Carries out requests on the databases, and counts commits and listeners."""
+    """Executes requests on the databases, and counts the streams that they open."""
 
     def __init__(self, databases: Databases, counters: Counters) -> None:
         self._databases = databases
         self._counters = counters
 
     def execute(self, request: HttpRequest) -> HttpResponse | None:
-        """Do what is asked. None if the request has become a stream."""
+        """Execute a request; return None if it has become a stream."""
         try:
-            return self._answer(request)
+            return self._dispatch(request)
         except RtdbError as error:
             text = error.text
             if error.key is not None:
                 text = text.format(position=_key_position(request.body.decode(), error.key))
             return HttpResponse.error(error.status, text)
 
-    def _answer(self, request: HttpRequest) -> HttpResponse | None:
+    def _dispatch(self, request: HttpRequest) -> HttpResponse | None:
         if request.raw_path in ("/", "/.about"):
             return HttpResponse.text(200, f"{NAME}. It supports: {SUPPORTS}.")
         if not request.raw_path.endswith(".json"):
@@ -96,7 +96,7 @@ class RestApi:
         change = _change(request, tree, path, database.write_check(principal))
         self._databases.publish(request.namespace, change)
         etag = tree.etag(path) if _wants_etag(request) else None
-        return _render(request, lambda: _reply(method, change), etag)
+        return _render(request, lambda: _result(method, change), etag)
 
 
 def _read(request: HttpRequest, tree: RtdbTree, path: Path) -> HttpResponse:
@@ -127,8 +127,8 @@ def _wants_etag(request: HttpRequest) -> bool:
     return asks or "if-match" in headers or "if-none-match" in headers
 
 
-def _reply(method: str, change: Change) -> Json:
-    """What a write answers: the new child's name, or what is there now."""
+def _result(method: str, change: Change) -> Json:
+    """Return the body for a write: the new child's name, or the new value."""
     if method == "POST":
         return {"name": change.written[0].path[-1]}
     if change.kind == "put":
@@ -148,7 +148,7 @@ def _render(request: HttpRequest, value: Callable[[], Json], etag: str | None) -
 
 
 def _key_position(text: str, key: str) -> str:
-    """`line:column` of a key in the body, counted from 1, as RTDB names it."""
+    """Return `line:column` of a key in the body, counted from 1, in RTDB's form."""
     for ensure_ascii in (True, False):
         written = json.dumps(key, ensure_ascii=ensure_ascii)
         found = re.search(re.escape(written) + r"\s*:", text)

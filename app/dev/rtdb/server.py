@@ -1,13 +1,11 @@
 """An RTDB-compatible development server: Firebase's REST API and websocket, on loopback.
 
-It is not Firebase; app/dev/rtdb/rest.py and rtdb_session.py say what it leaves out.
+It is not Firebase: rest.py and session.py say what is left out.
 
     python -m app.dev.rtdb.server --host 127.0.0.1 --port 0 --port-file PATH --data-file PATH
         --rules database.rules.json
 
-A browser gets the live page at `/`; see app/dev/rtdb/live_page.py.
-
-`/.control` and `/.control/writes` are for tests; see app/dev/rtdb/control.py and rtdb_faults.py.
+A browser gets the live page at `/`: live_page.py. `/.control` is for tests: control.py, faults.py.
 """
 
 from __future__ import annotations
@@ -41,7 +39,14 @@ SAVE_SECONDS = 1.0
 
 
 class RtdbServer(HTTPServerConnectionDelegate):
-    """The server. `start` and `stop` it in a running event loop; one loop, no threads."""
+    """The server, in one event loop and without threads. `start` and `stop` it in a running loop.
+
+    Args:
+        keep_alive: Seconds between the keep-alive events of a stream.
+        data_file: File with the data, read at the start; it is replaced as a whole, at most once a
+            second and when the server stops.
+        rules: Rules to enforce; without them everyone may read and write everything.
+    """
 
     def __init__(
         self,
@@ -49,11 +54,6 @@ class RtdbServer(HTTPServerConnectionDelegate):
         data_file: Path | None = None,
         rules: Rules | None = None,
     ) -> None:
-        """`keep_alive` is in seconds. `data_file` is read at the start and kept up to date.
-
-        The file is written at most once a second and when the server stops, never in part.
-        Without `rules` everybody may read and write everything.
-        """
         self._keep_alive = keep_alive
         self._faults = Faults()
         self._counters = Counters()
@@ -67,11 +67,13 @@ class RtdbServer(HTTPServerConnectionDelegate):
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen, and return the port; port 0 takes a free one.
 
-        Raises OSError if the port is taken, ValueError if the data file cannot be read as data.
+        Raises:
+            OSError: The port is taken.
+            ValueError: The data file holds something else.
         """
         self._databases.load()
         sockets = bind_sockets(port, host, backlog=1024)
-        # The limit here only guards memory: up to it a too big body is read, and refused in words.
+        # This limit only guards memory: below it, a body that is too big is refused with a reason.
         self._http = HTTPServer(self._router(), max_body_size=4 * MAX_BODY_BYTES)
         self._http.add_sockets(sockets)
         self._timers = [
@@ -83,7 +85,7 @@ class RtdbServer(HTTPServerConnectionDelegate):
         return cast(int, sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Close everything at once: nobody waits for open streams or delayed requests."""
+        """Close everything at once, without waiting for open streams or delayed requests."""
         for timer in self._timers:
             timer.stop()
         self._http.stop()
@@ -100,14 +102,14 @@ class RtdbServer(HTTPServerConnectionDelegate):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        """Tornado's entrance: one call per request."""
+        """Handle the start of one request; tornado calls this."""
         return HttpRequest(cast(HTTP1Connection, request_conn), self._handle)
 
     def _handle(self, request: HttpRequest) -> None:
         if request.raw_path.startswith("/.control"):
-            request.respond(self._control.answer(request))
+            request.respond(self._control.handle(request))
             return
-        page = self._page.answer(request)
+        page = self._page.handle(request)
         if page is not None:
             request.respond(page)
             return
@@ -124,18 +126,18 @@ class RtdbServer(HTTPServerConnectionDelegate):
         if fault.hold:
             await fault.released.wait()
         await asyncio.sleep(fault.delay)
-        answer = self._rest.execute(request) if fault.executes else None
+        response = self._rest.execute(request) if fault.executes else None
         await asyncio.sleep(fault.answer_delay)
         if fault.drop:
             self._counters.dropped += 1
             request.drop()
         else:
-            self._respond(request, HttpResponse.error(fault.status) if fault.status else answer)
+            self._respond(request, HttpResponse.error(fault.status) if fault.status else response)
 
-    def _respond(self, request: HttpRequest, answer: HttpResponse | None) -> None:
-        if answer is not None:  # a stream has begun already
-            self._counters.statuses[answer.status] += 1
-            request.respond(answer)
+    def _respond(self, request: HttpRequest, response: HttpResponse | None) -> None:
+        if response is not None:  # None: the request has become a stream
+            self._counters.statuses[response.status] += 1
+            request.respond(response)
 
     def _send_keep_alives(self) -> None:
         for listener in self._databases.listeners():
@@ -164,13 +166,13 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until SIGTERM or SIGINT; returns the exit code."""
+    """Run the server until SIGTERM or SIGINT; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m app.dev.rtdb.server", description=NAME)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write the port once open")
+    parser.add_argument("--port-file", type=Path, help="file to write the port to once it is open")
     parser.add_argument("--data-file", type=Path, help="JSON file to keep the data in")
-    parser.add_argument("--rules", type=Path, help="database rules to hold everybody to")
+    parser.add_argument("--rules", type=Path, help="database rules to enforce")
     parser.add_argument(
         "--keep-alive",
         type=float,

@@ -1,10 +1,10 @@
-"""What the JavaScript SDK says over its websocket, and what it is answered. No websocket in here.
+"""The protocol that the JavaScript SDK speaks over its websocket, without the websocket itself.
 
-A message is `{"t": "c", "d": ...}` about the connection, or `{"t": "d", "d": ...}` about data. Of
-the second kind are a client's requests, each with a number and answered under it, and what it is
-told unasked of the places it listens to. It hears of its own writes before they are answered.
+A message is `{"t": "c", "d": ...}` about the connection, or `{"t": "d", "d": ...}` about data. The
+latter are a client's requests, each with a number that its response repeats, and changes that are
+pushed to it. A client is notified of its own write before it gets the response.
 
-What is left out is priorities and App Check; a listener of a query gets its whole result each time.
+Priorities and App Check are left out. A listener of a query gets the whole result each time.
 """
 
 from __future__ import annotations
@@ -39,41 +39,41 @@ NOT_SUPPORTED = "The development server does not support this"
 
 _STATUSES = {401: "permission_denied", 412: "datastale", 501: "unsupported"}
 _IGNORED = {"s", "appcheck", "unappeck"}
-"""Statistics and App Check; the last is the SDK's own spelling."""
+"""Statistics and App Check; the last one is the SDK's own spelling."""
 
 
 @dataclass(frozen=True, eq=False)
 class Listen:
-    """One place that a client listens to; with a tag, one query of what is there."""
+    """One path that a client listens to; with a tag, one query of its value."""
 
     session: Session
-    at: Path
+    path: Path
     tag: int | None
     query: Query
 
-    def tell(self, event: StreamEvent) -> None:
-        """Pass a change on; of a query its whole new result, which the SDK compares itself."""
+    def notify(self, event: StreamEvent) -> None:
+        """Send a change; for a query, its whole new result, which the SDK compares itself."""
         if self.tag is None:
-            path = (*self.at, *parse_path(event.path))
+            path = (*self.path, *parse_path(event.path))
             self.session.push("m" if event.kind == "patch" else "d", path, event.data)
         else:
             self.send_result()
 
     def send_result(self) -> None:
-        """Tell what is there now."""
-        data = export(self.query.select(self.session.database.tree.node(self.at)))
-        self.session.push("d", self.at, data, self.tag)
+        """Send the current value."""
+        data = export(self.query.select(self.session.database.tree.node(self.path)))
+        self.session.push("d", self.path, data, self.tag)
 
     def keep_alive(self) -> None:
-        """Nothing to do: over a websocket the client does it."""
+        """Do nothing: over a websocket this is the client's task."""
 
     def close(self) -> None:
-        """End the connection, with all that it listens to."""
+        """Close the whole connection."""
         self.session.close()
 
 
 class _DisconnectWrite(NamedTuple):
-    """A write that is left for the end of the connection."""
+    """A write to be done when the client disconnects."""
 
     action: str
     path: Path
@@ -84,10 +84,10 @@ class Session:
     """One connected client.
 
     Args:
-        databases: all there are.
-        namespace: whose database it uses.
-        send: takes what the client is to be told.
-        close: ends the connection.
+        databases: All databases.
+        namespace: Namespace of the client's database.
+        send: Sends a message to the client.
+        close: Closes the connection.
     """
 
     def __init__(
@@ -107,55 +107,54 @@ class Session:
 
     @property
     def database(self) -> Database:
-        """The client's database, asked for anew each time: a test may clear all of them."""
+        """The client's database, looked up each time because a test may clear them all."""
         return self._databases.of(self._namespace)
 
     def greet(self, host: str) -> None:
-        """Say hello; `host` is where the client finds us, with the port."""
+        """Send the greeting; `host` is the address of the server, with the port."""
         now = time.time_ns() // 1_000_000
         hello: Json = {"ts": now, "v": PROTOCOL, "h": host, "s": secrets.token_urlsafe(24)}
         self._send({"t": "c", "d": {"t": "h", "d": hello}})
 
     def receive(self, message: Json) -> None:
-        """Do what a message asks for."""
+        """Handle a message."""
         match message:
             case {"t": "d", "d": {"r": int(number), "a": str(action), "b": dict(body)}}:
-                answer = self._answer(action, body)
-                self._send({"t": "d", "d": {"r": number, "b": answer}})
+                self._send({"t": "d", "d": {"r": number, "b": self._response(action, body)}})
             case {"t": "c", "d": {"t": "p"}}:
                 self._send({"t": "c", "d": {"t": "o", "d": {}}})
             case _:
                 self._send({"t": "c", "d": {"t": "e", "d": NOT_UNDERSTOOD}})
 
     def end(self) -> None:
-        """The connection is gone: listen no more, and carry out what was left for this moment."""
+        """Stop all listening, and do the writes that were left for the disconnection."""
         for listen in self._listens.values():
             self.database.listeners.discard(listen)
         self._listens.clear()
         while self._on_disconnect:
-            with suppress(RtdbError):  # nobody is there to be told
+            with suppress(RtdbError):  # no client is left to get the error
                 self._write(*self._on_disconnect.pop(0))
 
     def push(self, action: str, path: Path, data: Json, tag: int | None = None) -> None:
-        """Tell the client, unasked, of data at a path."""
+        """Send data at a path, unrequested."""
         body: dict[str, Json] = {"p": path_text(path), "d": data}
         if tag is not None:
             body["t"] = tag
         self._send({"t": "d", "d": {"a": action, "b": body}})
 
-    def _answer(self, action: str, body: Body) -> Json:
+    def _response(self, action: str, body: Body) -> Json:
         try:
             return {"s": "ok", "d": self._execute(action, body)}
         except RtdbError as error:
             return {"s": _STATUSES.get(error.status, "invalid"), "d": _error_text(error)}
 
     def _execute(self, action: str, body: Body) -> Json:
-        """Do one request; the data of the answer."""
+        """Execute one request, and return the data of the response."""
         match body:
             case {"cred": str(token)} if action in ("auth", "gauth"):
                 self.principal = _signed_in(token, body)
-            case {"p": str(place)}:
-                return self._execute_at(parse_path(place), action, body)
+            case {"p": str(path)}:
+                return self._execute_at(parse_path(path), action, body)
             case _ if action == "unauth":
                 self.principal = ANONYMOUS
             case _ if action not in _IGNORED:
@@ -196,12 +195,12 @@ class Session:
             self.database.listeners.discard(listen)
 
     def _check(self, path: Path, expected: Json) -> None:
-        """Refuse the write of a transaction that has read something else than what is there now."""
+        """Refuse the write of a transaction that has read an outdated value."""
         if expected is not None and expected != hash_of(self.database.tree.node(path)):
             raise RtdbError(412, "The data has changed.")
 
     def _set_on_disconnect(self, action: str, path: Path, value: Json) -> None:
-        """Note a write for the end of the connection, or drop those at a path and below it."""
+        """Add a write to be done on disconnection, or cancel those at and below a path."""
         if action == "oc":
             self._on_disconnect = [
                 each for each in self._on_disconnect if each.path[: len(path)] != path
@@ -231,7 +230,7 @@ def _query(body: Body) -> Query:
 
 
 def _signed_in(token: str, body: Body) -> Principal:
-    """Who signs in; an administrator may ask to be taken for somebody else."""
+    """Return who signs in; an administrator may ask to act as another principal."""
     principal, other = principal_for_token(token), body.get("authvar")
     if principal.is_admin and body.get("noauth") is True:
         return ANONYMOUS

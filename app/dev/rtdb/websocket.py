@@ -1,4 +1,4 @@
-"""The websocket of the JavaScript SDK, over tornado: `/.ws`, its frames, and slow readers."""
+"""The websocket of the JavaScript SDK over tornado: `/.ws`, its frames, and slow readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.dev.rtdb.session import NOT_UNDERSTOOD, Session
 from app.dev.rtdb.tree import Json
 
 FRAME_LENGTH = 16 * 1024
-"""Characters. A longer message is sent as the number of its frames, and then the frames."""
+"""Characters. A longer message is sent as its number of frames, followed by the frames."""
 
 KEEP_ALIVE = "0"
 
@@ -35,22 +35,22 @@ parent["pLPCommand{}"]("close");
 
 
 class WebSockets:
-    """All connections that are open."""
+    """All open connections."""
 
     def __init__(self, databases: Databases) -> None:
         self.databases = databases
-        self.open: set[WebSocket] = set()
+        self.connections: set[WebSocket] = set()
 
     def application(self) -> Application:
-        """What answers requests for `/.ws` and `/.lp`."""
+        """Return the handlers for `/.ws` and `/.lp`."""
         return Application(
             [(r"/\.ws", WebSocket, {"websockets": self}), (r"/\.lp", LongPolling)],
             websocket_max_message_size=MAX_BODY_BYTES,
         )
 
     def close(self) -> None:
-        """Close them at once, and carry out what clients left for this moment."""
-        for each in list(self.open):
+        """Close them at once, and do the writes that clients left for their disconnection."""
+        for each in list(self.connections):
             each.drop()
 
 
@@ -58,30 +58,30 @@ class WebSocket(WebSocketHandler):
     """One connection."""
 
     def initialize(self, websockets: WebSockets) -> None:
-        """Tornado's constructor."""
+        """Set up the handler; tornado calls this."""
         self._websockets = websockets
         self._frames = Frames()
         self._is_refused = False
 
     def check_origin(self, origin: str) -> bool:
-        """Any page may connect: a front end in development is served from another port."""
+        """Accept any page: a front end in development is served from another port."""
         return True
 
     def prepare(self) -> None:
-        """Bound the memory that a client takes which does not read."""
+        """Limit the memory that a client takes if it does not read."""
         self._stream = cast(HTTP1Connection, self.request.connection).stream
         self._stream.max_write_buffer_size = MAX_UNREAD_STREAM_BYTES
 
     def open(self) -> None:
-        """The connection stands."""
+        """Start the session."""
         self.set_nodelay(True)
-        self._websockets.open.add(self)
+        self._websockets.connections.add(self)
         namespace = self.get_argument("ns", "") or DEFAULT_NAMESPACE
         self._session = Session(self._websockets.databases, namespace, self._send, self.drop)
         self._session.greet(self.request.host)
 
     def on_message(self, message: str | bytes) -> None:
-        """Take one frame."""
+        """Receive one frame."""
         if self._is_refused:
             return
         try:
@@ -94,9 +94,9 @@ class WebSocket(WebSocketHandler):
             self._session.receive(received)
 
     def on_close(self) -> None:
-        """The connection is gone."""
-        if self in self._websockets.open:
-            self._websockets.open.discard(self)
+        """End the session."""
+        if self in self._websockets.connections:
+            self._websockets.connections.discard(self)
             self._session.end()
 
     def drop(self) -> None:
@@ -105,7 +105,7 @@ class WebSocket(WebSocketHandler):
         self.on_close()
 
     def _refuse(self, reason: str) -> None:
-        """Close for good: the SDK shows the reason, and does not come back with the same."""
+        """Close for good: the SDK shows the reason, and does not send the same again."""
         self._is_refused = True
         self._send({"t": "c", "d": {"t": "s", "d": reason}})
         self.close(1009 if reason == TOO_BIG else 1002)
@@ -114,17 +114,17 @@ class WebSocket(WebSocketHandler):
         try:
             for frame in split(dumps(message).decode()):
                 self.write_message(frame).add_done_callback(_retrieve_exception)
-        except StreamBufferFullError:  # cut off, as is an event stream that nobody reads
+        except StreamBufferFullError:  # disconnected, like an event stream that nobody reads
             self._stream.close()
         except WebSocketClosedError:
             pass
 
 
 class LongPolling(RequestHandler):
-    """The SDK's other way, which it takes in a page whose last websocket failed: it is led back."""
+    """The SDK's fallback in a page whose last websocket failed; the page is led back."""
 
     def get(self) -> None:
-        """A script for the page: forget the failure and connect again."""
+        """Return a script that makes the page forget the failure and connect again."""
         callback = self.get_argument("cb", "")
         if not (callback.isascii() and callback.isdecimal()):
             raise HTTPError(400)
@@ -133,11 +133,11 @@ class LongPolling(RequestHandler):
 
 
 class TooBig(ValueError):
-    """A message is longer than the server takes."""
+    """A message is longer than the server accepts."""
 
 
 class Frames:
-    """Makes messages from frames."""
+    """Joins frames to messages."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -145,10 +145,10 @@ class Frames:
         self._length = 0
 
     def join(self, frame: str) -> str | None:
-        """The message that a frame completes, None if more are needed, or if it is none.
+        """Return the message that a frame completes, or None.
 
         Raises:
-            TooBig: a message becomes too long.
+            TooBig: The message becomes too long.
         """
         if self._missing == 0:
             if frame == KEEP_ALIVE:
@@ -171,13 +171,13 @@ class Frames:
 
 
 def split(message: str) -> list[str]:
-    """The frames of a message."""
+    """Return the frames of a message."""
     starts = range(0, len(message), FRAME_LENGTH)
     parts = [message[start : start + FRAME_LENGTH] for start in starts]
     return parts if len(parts) == 1 else [str(len(parts)), *parts]
 
 
 def _retrieve_exception(written: Future[None]) -> None:
-    """Take note of a write that the closing of the connection ended, or asyncio would report it."""
+    """Retrieve the error of a write to a closed connection, or asyncio would report it."""
     if not written.cancelled():
         written.exception()

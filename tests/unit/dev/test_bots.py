@@ -25,7 +25,7 @@ AMOUNTS = ("total", "unrealized", "realized", "converted")
 FILLS = 200
 
 
-class BulkConnection:
+class FakePublisher:
     """Stands in for RedisPublisher; is away for the first `failures` calls, and ends the test."""
 
     def __init__(self, failures: int, messages: int) -> None:
@@ -152,12 +152,12 @@ def test_any_ticker_can_be_traded() -> None:
 
 
 def test_bots_go_on_where_they_were_when_redis_is_back() -> None:
-    wire = BulkConnection(failures=3, messages=40)
+    publisher = FakePublisher(failures=3, messages=40)
     chance = random.Random(1)
     bots = make_bots(["SOFI"], chance)
     with pytest.raises(KeyboardInterrupt):
-        list(trade(bots, [0.0] * 100, wire, chance, lambda _: None))  # type: ignore[arg-type]
-    assert [channel for channel, _ in wire.sent] == [
+        list(trade(bots, [0.0] * 100, publisher, chance, lambda _: None))  # type: ignore[arg-type]
+    assert [channel for channel, _ in publisher.sent] == [
         "TICKER_UPDATES_SOFI",
         "TICKER_UPDATES_SOFI",
         "TICKER_UPDATES_SOFI",
@@ -176,9 +176,9 @@ def test_the_same_seed_trades_the_same_fills() -> None:
         chance = random.Random(7)
         bots = make_bots(["SOFI", "AMD"], chance, 4)
         plan = moments(50, 0.001, chance)
-        wire = BulkConnection(0, 1_000)
-        wire.expects_one_sender = False
-        return [data["total"] for _, data in trade(bots, plan, wire, chance, lambda _: None)]  # type: ignore[arg-type]
+        publisher = FakePublisher(0, 1_000)
+        publisher.expects_one_sender = False
+        return [data["total"] for _, data in trade(bots, plan, publisher, chance, lambda _: None)]  # type: ignore[arg-type]
 
     assert amounts() == amounts()
     assert len(amounts()) == 50

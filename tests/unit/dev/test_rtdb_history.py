@@ -49,37 +49,37 @@ def test_a_burst_does_not_crowd_out_what_was_before() -> None:
 
 def test_a_new_day_begins_a_new_line() -> None:
     history = History()
-    history.note(stored("/services/SOFI", 5.0), 1)
-    history.note(stored("/services/SOFI", 0.5, "2025-05-16T00:00:01+00:00"), 2_000)
+    history.record(stored("/services/SOFI", 5.0), 1)
+    history.record(stored("/services/SOFI", 0.5, "2025-05-16T00:00:01+00:00"), 2_000)
     assert lines(history) == {"/services/SOFI": {"day": "2025-05-16", "points": [[2_000, 0.5]]}}
 
 
 def test_a_total_that_is_written_alone_belongs_to_the_same_day() -> None:
     history = History()
-    history.note(stored("/services/SOFI", 5.0), 1)
-    history.note([("/services/SOFI/performance/total", 6)], 2_000)
+    history.record(stored("/services/SOFI", 5.0), 1)
+    history.record([("/services/SOFI/performance/total", 6)], 2_000)
     assert lines(history)["/services/SOFI"] == {"day": DAY, "points": [[1, 5.0], [2_000, 6]]}
 
 
 def test_what_is_no_total_has_no_line() -> None:
     history = History()
-    history.note([("/services/SOFI/price", 5.0), ("/services/SOFI/total", 5.0)], 1)
+    history.record([("/services/SOFI/price", 5.0), ("/services/SOFI/total", 5.0)], 1)
     for ticker, value in {"AMD": "<b>", "F": True, "HOOD": None}.items():
-        history.note(stored(f"/services/{ticker}", value), 1)
+        history.record(stored(f"/services/{ticker}", value), 1)
     assert lines(history) == {}
 
 
 def test_a_removed_total_takes_its_line_with_it() -> None:
     history = History()
-    history.note(stored("/services/SOFI", 5.0), 1)
-    history.note(stored("/services/SOFI", None), 2)
+    history.record(stored("/services/SOFI", 5.0), 1)
+    history.record(stored("/services/SOFI", None), 2)
     assert lines(history) == {}
 
 
 def test_the_number_of_lines_is_bounded() -> None:
     history = History()
     for number in range(MOST_LINES + 10):
-        history.note(stored(f"/services/T{number}", 1.0), 1)
+        history.record(stored(f"/services/T{number}", 1.0), 1)
     assert len(lines(history)) == MOST_LINES
-    history.note(stored("/services/T0", 2.0), 5_000)
+    history.record(stored("/services/T0", 2.0), 5_000)
     assert lines(history)["/services/T0"]["points"][-1] == [5_000, 2.0]

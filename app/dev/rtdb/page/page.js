@@ -57,7 +57,7 @@ async function takeHistory() {
   }
 }
 
-/** However much comes, cards are written once per frame, and none while nobody looks. */
+/** However many events arrive, cards are drawn once per frame, and not while the page is hidden. */
 function changed(key) {
   waiting.add(key);
   frame ||= requestAnimationFrame(show);

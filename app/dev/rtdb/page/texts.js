@@ -1,6 +1,6 @@
 // Figures as people read them. No DOM here.
 
-/** After so many seconds without a report a ticker looks stale. */
+/** Seconds without a report after which a ticker is shown as stale. */
 export const STALE_SECONDS = 300;
 
 const LOCALE = navigator.language;

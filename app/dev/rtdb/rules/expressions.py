@@ -1,10 +1,10 @@
-"""The expressions in database rules: read once, evaluated for every request. Pure: no I/O.
+"""The expressions in database rules: compiled once, evaluated for every request. Pure: no I/O.
 
 They are a subset of Firebase's language: `auth` and its members, `now`, `root`, `data`, `newData`
 and $variables; `!`, `&&`, `||` and comparisons; `length`, `matches` with a regular expression, and
-the methods in rtdb_rule_values.py. Anything else is refused when it is read, so that no rule
-means less here than it does there. Types are looked at when a rule is evaluated; Firebase refuses
-some mistakes of types already when rules are deployed.
+the methods in values.py. Anything else is refused when rules are loaded, so that no rule means
+less here than on Firebase. Types are checked when a rule is evaluated; Firebase refuses some type
+errors when rules are deployed.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from app.dev.rtdb.rules.values import (
 )
 
 Scope = Mapping[str, Any]
-"""The names that an expression may use, with their values."""
+"""The values of the names that an expression may use."""
 
 Expression = Callable[[Scope], Any]
 
 
 class RuleError(ValueError):
-    """Rules that cannot be used; the text is one line that says what is wrong."""
+    """Rules that cannot be used; the text is one line that says why."""
 
 
-def compiled(text: str, names: Collection[str]) -> Callable[[Scope], bool]:
-    """The rule that `text` is; it is false where an operation is not defined for its operands.
+def compile_rule(text: str, names: Collection[str]) -> Callable[[Scope], bool]:
+    """Compile a rule; it is false where an operation is not defined for its operands.
 
     Args:
-        text: an expression.
-        names: that are known where the rule stands.
+        text: The expression.
+        names: The names that it may use.
 
     Raises:
-        RuleError: it cannot be read.
+        RuleError: The expression is invalid or not supported.
     """
-    expression = _Parser(text, names).whole()
+    expression = _Parser(text, names).parse()
 
     def rule(scope: Scope) -> bool:
         try:
@@ -70,7 +70,7 @@ _LEVELS = (("||",), ("&&",), ("==", "===", "!=", "!=="), ("<", "<=", ">", ">="))
 
 
 class _Parser:
-    """Recursive descent; `_kind` and `_token` are of the token that is next."""
+    """A recursive descent parser; `_kind` and `_token` belong to the next token."""
 
     def __init__(self, text: str, names: Collection[str]) -> None:
         self._text = text
@@ -79,7 +79,7 @@ class _Parser:
         self._kind = self._token = ""
         self._next()
 
-    def whole(self) -> Expression:
+    def parse(self) -> Expression:
         expression = self._binary(0)
         if self._kind != "end":
             raise self._unexpected()
@@ -111,7 +111,7 @@ class _Parser:
         if name in _CONSTANTS:
             return lambda _: _CONSTANTS[name]
         if name not in self._names:
-            raise RuleError(f"{name!r} is not known there")
+            raise RuleError(f"{name!r} is not known here")
         return self._members(lambda scope: scope[name], is_auth=name == "auth")
 
     def _members(self, owner: Expression, *, is_auth: bool) -> Expression:
@@ -126,7 +126,7 @@ class _Parser:
             elif is_auth:
                 owner = _claim(owner, name)
             else:
-                raise RuleError(f"{name!r} is not supported there")
+                raise RuleError(f"{name!r} is not supported here")
         return owner
 
     def _call(self, owner: Expression, name: str) -> Expression:
@@ -158,16 +158,16 @@ class _Parser:
         return str(_literal("string", self._next()))
 
     def _next(self) -> str:
-        """Go on to the next token, and return the one before it."""
+        """Consume the next token, and return it."""
         passed, found = self._token, _TOKEN.match(self._text, self._at)
         if found is None:
-            raise RuleError(f"{self._text[self._at :].strip()[:20]!r} is not supported there")
+            raise RuleError(f"{self._text[self._at :].strip()[:20]!r} is not supported here")
         self._kind = str(found.lastgroup)
         self._token, self._at = found[self._kind], found.end()
         return passed
 
     def _take(self, sign: str) -> bool:
-        """Whether the next token is `sign`; if so, go on."""
+        """Consume the next token if it is `sign`, and return whether it was."""
         is_next = self._kind == "sign" and self._token == sign
         if is_next:
             self._next()
@@ -178,7 +178,7 @@ class _Parser:
             raise self._unexpected()
 
     def _unexpected(self) -> RuleError:
-        return RuleError(f"{self._token or 'the end'!r} is not supported there")
+        return RuleError(f"{self._token or 'the end'!r} is not supported here")
 
 
 def _operation(sign: str, left: Expression, right: Expression) -> Expression:
@@ -209,13 +209,13 @@ def _literal(kind: str, token: str) -> str | int | float:
 
 
 def _pattern(token: str) -> re.Pattern[str]:
-    """A regular expression, of those that mean the same to Firebase and to Python."""
+    """Compile a regular expression, if it means the same to Firebase and to Python."""
     text, _, flags = token[1:].rpartition("/")
     if re.search(r"\(\?|[*+?}][?+]|\\(?![sSwWdD])[A-Za-z0-9]", text):
-        raise RuleError(f"{token} has what Firebase's regular expressions have not")
+        raise RuleError(f"{token} uses what Firebase's regular expressions do not have")
     # Python's $ also matches before a newline at the end.
     text = re.sub(r"(?<!\\)\$\Z", r"\\Z", text)
     try:
         return re.compile(text, re.ASCII | (re.IGNORECASE if flags else 0))
     except re.error as error:
-        raise RuleError(f"{token} is no regular expression: {error}") from None
+        raise RuleError(f"{token} is not a regular expression: {error}") from None

@@ -1,4 +1,4 @@
-"""Who asks: what the credentials of a request say, as Google's emulator reads them."""
+"""Principals: whom a request's credentials name, as Google's emulator reads them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.dev.rtdb.rules.rules import Claims
 from app.dev.rtdb.tree import RtdbError
 
 OWNER = "owner"
-"""The token of an administrator. There is no secret: the server is for one machine."""
+"""The token of an administrator. It is no secret: the server is for one machine."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks; an administrator is asked no rule. `auth` is what rules see of all others."""
+    """Who sends a request. Rules see `auth`; an administrator is exempt from them."""
 
     auth: Claims = None
     is_admin: bool = False
@@ -28,10 +28,10 @@ ADMIN = Principal(is_admin=True)
 
 
 def principal_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> Principal:
-    """Who sent a request, by its headers and the parameters of its URL.
+    """Return who sent a request, by its headers and the parameters of its URL.
 
     Raises:
-        RtdbError: 401 for a token, 400 for an override, that cannot be read.
+        RtdbError: 401 for an invalid token, 400 for an invalid override.
     """
     scheme, _, bearer = headers.get("Authorization", "").partition(" ")
     given = bearer.strip() if scheme.lower() == "bearer" else ""
@@ -42,10 +42,10 @@ def principal_of(headers: Mapping[str, str], parameters: Mapping[str, str]) -> P
 
 
 def principal_for_token(token: str) -> Principal:
-    """Who signs in with a token: `owner`, or a JWT whose signature nobody looks at.
+    """Return who signs in with a token: `owner`, or a JWT, whose signature is not checked.
 
     Raises:
-        RtdbError: 401, it is neither.
+        RtdbError: 401, the token is neither.
     """
     if token == OWNER:
         return ADMIN
@@ -66,5 +66,5 @@ def _overridden(text: str) -> Principal:
     except ValueError:
         auth = text
     if auth is not None and not isinstance(auth, dict):
-        raise RtdbError(400, "auth_variable_override is an object or null.")
+        raise RtdbError(400, "auth_variable_override must be an object or null.")
     return Principal(auth)

@@ -1,4 +1,4 @@
-"""The values in database rules, and what can be done with them. Pure: no I/O."""
+"""The values in database rules, and the operations on them. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ from app.dev.rtdb.tree import Node, Path, find
 
 
 class UndefinedError(Exception):
-    """An operation on values that it is not defined for."""
+    """An operation is not defined for its operands."""
 
 
 class Snapshot(NamedTuple):
-    """What `data`, `newData` and `root` are: a place in the tree, before or after a write."""
+    """The type of `data`, `newData` and `root`: a path in the tree before or after a write."""
 
     root: Node | None
     path: Path = ()
 
     @property
     def node(self) -> Node | None:
-        """What is there."""
         return find(self.root, self.path)
 
     def child(self, path: str) -> Snapshot:
-        """The place at a path below this one."""
         return Snapshot(self.root, (*self.path, *filter(None, path.split("/"))))
 
     def parent(self) -> Snapshot:
-        """The place that this one is in."""
         if not self.path:
             raise UndefinedError
         return Snapshot(self.root, self.path[:-1])
 
     def has_children(self, paths: Collection[str]) -> bool:
-        """Whether something is at each of some paths below this one."""
+        """Return whether there is a node at each of some paths below this one."""
         return all(self.child(path).node is not None for path in paths)
 
 
@@ -48,7 +45,7 @@ METHODS: dict[str, Callable[[Snapshot], Any]] = {
     "hasChildren": lambda snapshot: isinstance(snapshot.node, dict),
     "parent": Snapshot.parent,
 }
-"""The methods without an argument."""
+"""Methods without an argument."""
 
 METHODS_WITH_PATH: dict[str, Callable[[Snapshot, str], Any]] = {
     "child": Snapshot.child,
@@ -57,34 +54,33 @@ METHODS_WITH_PATH: dict[str, Callable[[Snapshot, str], Any]] = {
 
 
 def boolean(value: Any) -> bool:
-    """`value`, which is to be true or false."""
+    """Return `value` if it is true or false."""
     if isinstance(value, bool):
         return value
     raise UndefinedError
 
 
 def string(value: Any) -> str:
-    """`value`, which is to be a string."""
+    """Return `value` if it is a string."""
     if isinstance(value, str):
         return value
     raise UndefinedError
 
 
 def snapshot(value: Any) -> Snapshot:
-    """`value`, which is to be a place in the tree."""
+    """Return `value` if it is a snapshot."""
     if isinstance(value, Snapshot):
         return value
     raise UndefinedError
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two values are the same, and of one type."""
+    """Return whether two values are equal and have the same type."""
     is_comparable = type(left) is type(right) or (_is_number(left) and _is_number(right))
     return is_comparable and bool(left == right)
 
 
 def different(left: Any, right: Any) -> bool:
-    """Whether two values are not the same, or of two types."""
     return not equal(left, right)
 
 
@@ -108,7 +104,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": _ordered(operator.gt),
     ">=": _ordered(operator.ge),
 }
-"""The last four are defined for two numbers, or two strings."""
+"""The last four are defined for two numbers or two strings."""
 
 
 def _is_number(value: Any) -> bool:

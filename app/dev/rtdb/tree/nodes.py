@@ -1,10 +1,10 @@
-"""What RTDB stores: nodes, their keys and paths, and how values from outside become nodes.
+"""Nodes, their keys and paths, and how values from outside become nodes.
 
 A node is a scalar or a non-empty dict of nodes: nulls and empty objects do not exist, and an array
-is an object whose keys are integers.
+is an object with integer keys.
 
-Wording of errors: the texts in the constants below are Firebase's own. Where its text is not on
-public record (limits, conflicting paths) ours says plainly what is wrong; the status is the same.
+The error texts in the constants below are Firebase's own. Where its text is not public (limits,
+conflicting paths), ours says what is wrong; the status is the same.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RtdbError(Exception):
     """A request that the database refuses.
 
     `status` is the HTTP status, `text` goes into the body as `{"error": text}`. `key` is the
-    offending key of the data, where there is one: only the server knows its place in the body.
+    offending key of the data, if any: only the server knows its position in the body.
     """
 
     def __init__(self, status: int, text: str, key: str | None = None) -> None:
@@ -54,9 +54,10 @@ class RtdbError(Exception):
 
 
 def parse_path(text: str) -> Path:
-    """Split `a/b` into keys; empty segments do not count, and `/` is the root.
+    """Split `a/b` into keys; empty segments are ignored, and `/` is the root.
 
-    Raises RtdbError 400 if a key is not allowed, or if there are more than 32 of them.
+    Raises:
+        RtdbError: 400, a key is not allowed, or there are more than 32.
     """
     path = tuple(segment for segment in text.split("/") if segment)
     if len(path) > MAX_DEPTH or not all(map(is_key, path)):
@@ -65,19 +66,19 @@ def parse_path(text: str) -> Path:
 
 
 def path_text(path: Path) -> str:
-    """The path as RTDB writes it: `/a/b`, and `/` for the root."""
+    """Return the path in RTDB's form: `/a/b`, and `/` for the root."""
     return "/" + "/".join(path)
 
 
 def same(one: Node | None, other: Node | None) -> bool:
-    """Whether two nodes hold the same data. Unlike `==`, true is not 1."""
+    """Return whether two nodes hold the same data; unlike with `==`, true is not 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return type(one) is type(other) and one == other
 
 
 def find(node: Node | None, path: Path) -> Node | None:
-    """The node at a path below `node`, None if nothing is there."""
+    """Return the node at a path below `node`, or None."""
     for key in path:
         if not isinstance(node, dict):
             return None
@@ -86,7 +87,7 @@ def find(node: Node | None, path: Path) -> Node | None:
 
 
 def replaced(node: Node | None, path: Path, value: Node | None) -> Node | None:
-    """A copy of `node` with `value` at a path below it, which shares with it what stays."""
+    """Return a copy of `node` with `value` at a path below it; it shares what is unchanged."""
     if not path:
         return value
     if value is None and not isinstance(node, dict):
@@ -99,11 +100,11 @@ def replaced(node: Node | None, path: Path, value: Node | None) -> Node | None:
 
 
 def export(node: Node | None) -> Json:
-    """A copy as a client reads it: objects with mostly integer keys have become lists."""
+    """Return a copy in a client's form: objects with mostly integer keys become lists."""
     if not isinstance(node, dict):
         return node
     if all(map(_ARRAY_INDEX.fullmatch, node)):
-        # Short strings only: nobody's list has 10^9 places, and int() of a long one is slow.
+        # Short keys only: no list has 10^9 elements, and int() of a long string is slow.
         size = 1 + max(int(key) if len(key) < 10 else _INT64 for key in node)
         if 2 * len(node) > size:
             return [export(node.get(str(index))) for index in range(size)]
@@ -111,7 +112,7 @@ def export(node: Node | None) -> Json:
 
 
 def is_key(key: str) -> bool:
-    """Whether RTDB allows it as a key."""
+    """Return whether RTDB allows the key."""
     if not key or _FORBIDDEN_IN_KEY.search(key):
         return False
     try:
@@ -121,7 +122,14 @@ def is_key(key: str) -> bool:
 
 
 def build(value: Json, stored: Node | None, room: int, now_ms: int) -> Node | None:
-    """The node for a value from outside. `stored` is what it replaces, `room` the levels left."""
+    """Return the node for a value from outside.
+
+    Args:
+        value: The value.
+        stored: The node that it replaces.
+        room: Levels of nesting that are left.
+        now_ms: The time for server timestamps.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
@@ -145,7 +153,7 @@ def build(value: Json, stored: Node | None, room: int, now_ms: int) -> Node | No
 
 
 def _number(value: float) -> int | float:
-    # 1.0 and 1 are one number to RTDB; one form for both keeps comparing and hashing honest.
+    # 1.0 and 1 are the same number to RTDB, so they must compare and hash as equal here.
     try:
         number = float(value)
     except OverflowError:

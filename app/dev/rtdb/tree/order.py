@@ -1,6 +1,6 @@
-"""How RTDB sorts keys and values, and the hash by which a client says what it knows. Pure.
+"""The order of keys and values, and the hash by which a client tells which value it has. Pure.
 
-All of it as the JavaScript SDK does it, since both sides must come to the same.
+All of this follows the JavaScript SDK, because both sides must get the same result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeAlias
 from app.dev.rtdb.tree.nodes import Node
 
 Rank: TypeAlias = tuple[int, float, bytes, int]
-"""Ranks of keys compare with each other, and so do those of values."""
+"""Sort key; ranks of keys are comparable with each other, and so are ranks of values."""
 
 MIN_NAME = "[MIN_NAME]"
 MAX_NAME = "[MAX_NAME]"
@@ -23,7 +23,7 @@ _INTEGER = re.compile(r"-?0*[0-9]{1,10}", re.ASCII)
 
 
 def key_rank(key: str) -> Rank:
-    """The place of a key: integers of 32 bits by their value, then all others as text.
+    """Return the rank of a key: 32-bit integers by value, then all others as text.
 
     MIN_NAME is before every key, and MAX_NAME after.
     """
@@ -35,7 +35,7 @@ def key_rank(key: str) -> Rank:
 
 
 def value_rank(node: Node | None) -> Rank:
-    """The place of a value: nothing, false, true, numbers, strings, and then what has children."""
+    """Return the rank of a value: None, false, true, numbers, strings, nodes with children."""
     match node:
         case None:
             return (0, 0, b"", 0)
@@ -50,7 +50,7 @@ def value_rank(node: Node | None) -> Rank:
 
 
 def hash_of(node: Node | None) -> str:
-    """The hash of a node, "" of nothing."""
+    """Return the hash of a node, and "" for None."""
     match node:
         case None:
             return ""
@@ -67,5 +67,5 @@ def hash_of(node: Node | None) -> str:
 
 
 def _units(text: str) -> bytes:
-    # JavaScript compares UTF-16 units, and not characters.
+    # JavaScript compares UTF-16 units, not characters.
     return text.encode("utf-16-be", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Queries as they come over the websocket: an order, a range in it, and a limit. Pure."""
+"""Queries of the websocket protocol: an order, a range in it, and a limit. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _BY_PRIORITY, _BY_KEY, _BY_VALUE = ".priority", ".key", ".value"
 
 @dataclass(frozen=True)
 class Query:
-    """What to show of the children of a node.
+    """Selects some of the children of a node.
 
     Attributes:
-        index: what they are sorted by: `.key`, `.value`, the path of a child, or `.priority`, which
-            nothing here has, so that the keys decide.
-        start: where the range begins, and whether that place belongs to it; None for no bound.
-        end: the same of where it ends.
-        limit: how many children at the most; None for all.
-        from_end: whether those are the last ones.
+        index: What to sort by: `.key`, `.value`, the path of a child, or `.priority`, which no
+            node has here, so that keys decide.
+        start: Start of the range, and whether it is included; None for no bound.
+        end: End of the range, and whether it is included; None for no bound.
+        limit: Most children to select; None for all.
+        from_end: Whether to select the last ones.
     """
 
     index: str = _BY_PRIORITY
@@ -35,10 +35,10 @@ class Query:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Json]) -> Query:
-        """The query that a client describes. Raises RtdbError 400 if it is none."""
+        """Return the query that a client describes; raise RtdbError 400 if it is invalid."""
         index, limit = raw.get("i", _BY_PRIORITY), raw.get("l")
         if not isinstance(index, str) or not (limit is None or isinstance(limit, int)):
-            raise RtdbError(400, f"This is no query: {dict(raw)}")
+            raise RtdbError(400, f"Invalid query: {dict(raw)}")
         if index not in (_BY_KEY, _BY_VALUE, _BY_PRIORITY):
             parse_path(index)
         return cls(
@@ -50,13 +50,14 @@ class Query:
         )
 
     def select(self, node: Node | None) -> Node | None:
-        """The part of a node that the query shows; None if that is nothing."""
+        """Return the part of a node that the query selects, or None."""
         if self.start is None and self.end is None and self.limit is None:
             return node
         if not isinstance(node, dict):
             return None
-        places = {key: self._position(key, child) for key, child in node.items()}
-        keys = [key for key in sorted(node, key=places.__getitem__) if self._holds(places[key])]
+        positions = {key: self._position(key, child) for key, child in node.items()}
+        ordered = sorted(node, key=positions.__getitem__)
+        keys = [key for key in ordered if self._is_in_range(positions[key])]
         if self.limit is not None:
             keys = keys[-self.limit :] if self.from_end else keys[: self.limit]
         return {key: node[key] for key in keys} or None
@@ -70,12 +71,12 @@ class Query:
             value = find(child, parse_path(self.index))
         return value_rank(value), key_rank(key)
 
-    def _holds(self, place: Position) -> bool:
+    def _is_in_range(self, position: Position) -> bool:
         after_start = self.start is None or (
-            self.start[0] < place or (self.start[1] and self.start[0] == place)
+            self.start[0] < position or (self.start[1] and self.start[0] == position)
         )
         before_end = self.end is None or (
-            place < self.end[0] or (self.end[1] and self.end[0] == place)
+            position < self.end[0] or (self.end[1] and self.end[0] == position)
         )
         return after_start and before_end
 
@@ -91,10 +92,10 @@ def _end(raw: Mapping[str, Json], index: str) -> tuple[Position, bool] | None:
 def _bound(
     raw: Mapping[str, Json], index: str, fields: tuple[str, str, str], any_key: str
 ) -> tuple[Position, bool]:
-    """A place at an end of the range, and whether it belongs to the range."""
+    """Return one end of the range, and whether it is included."""
     value, key, inclusive = raw.get(fields[0]), raw.get(fields[1], any_key), raw.get(fields[2])
     if index == _BY_KEY:
         value, key = None, value
     if isinstance(value, list | dict) or not isinstance(key, str):
-        raise RtdbError(400, f"This is no query: {dict(raw)}")
+        raise RtdbError(400, f"Invalid query: {dict(raw)}")
     return (value_rank(value), key_rank(key)), inclusive is not False

@@ -1,7 +1,7 @@
-"""The JSON tree of one database, by the rules of Firebase Realtime Database. Pure: no I/O.
+"""The JSON tree of one database, with the semantics of Firebase Realtime Database. Pure: no I/O.
 
-What goes in is checked and built completely before anything is changed, so a refused write leaves
-nothing behind, also not half of a multi-path one.
+A write is checked and built completely before anything is changed, so a refused write leaves
+nothing behind, not even half of a multi-path one.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from app.dev.rtdb.tree.nodes import (
 NULL_ETAG = "null_etag"
 
 WriteCheck: TypeAlias = Callable[["Node | None", "Node | None", tuple[Path, ...]], None]
-"""Refuses a write by raising: called with the tree as it is, as it would be, and what is set."""
+"""Called with the trees before and after a write and the paths it sets; raises to refuse it."""
 
 _PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
 class Written:
-    """One location that a write set: its absolute path, and what was there before and after.
+    """One path that a write set, with the nodes before and after.
 
-    None is "nothing there". `before` is cut off from the tree and stays as it was; `after` is
-    part of the tree, so read it before the next write.
+    None means that there is no node. `before` is detached from the tree and does not change;
+    `after` is part of the tree, so read it before the next write.
     """
 
     path: Path
@@ -55,13 +55,13 @@ class Written:
 
     @property
     def changed(self) -> bool:
-        """False if the location already had this value: listeners then hear nothing."""
+        """Whether the value is new; if not, listeners are not notified."""
         return not same(self.before, self.after)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A committed write: one location for `put`, one or more below `base` for `patch`."""
+    """A committed write: one path for `put`, one or more below `base` for `patch`."""
 
     kind: Literal["put", "patch"]
     base: Path
@@ -70,38 +70,38 @@ class Change:
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """What one listener is told; `path` is relative to the location it listens to."""
+    """A change for one listener; `path` is relative to the path that it listens to."""
 
     kind: Literal["put", "patch"]
     path: str
     data: Json
 
 
-def event_for(change: Change, at: Path) -> StreamEvent | None:
-    """What a listener at `at` is told of a change; None if it changed nothing there."""
+def event_for(change: Change, listened: Path) -> StreamEvent | None:
+    """Return the event for a listener at a path; None if nothing changed there."""
     changes: dict[Path, Node | None] = {}
     for written in change.written:
         if not written.changed:
             continue
-        if written.path[: len(at)] == at:
+        if written.path[: len(listened)] == listened:
             changes[written.path] = written.after
-        elif at[: len(written.path)] == written.path:
-            below = at[len(written.path) :]
+        elif listened[: len(written.path)] == written.path:
+            below = listened[len(written.path) :]
             before, after = find(written.before, below), find(written.after, below)
             if not same(before, after):
-                changes[at] = after
+                changes[listened] = after
     if not changes:
         return None
-    if change.kind == "put" or at in changes:
+    if change.kind == "put" or listened in changes:
         ((path, node),) = changes.items()
-        return StreamEvent("put", path_text(path[len(at) :]), export(node))
-    base = change.base if change.base[: len(at)] == at else at
+        return StreamEvent("put", path_text(path[len(listened) :]), export(node))
+    base = change.base if change.base[: len(listened)] == listened else listened
     data = {"/".join(path[len(base) :]): export(node) for path, node in changes.items()}
-    return StreamEvent("patch", path_text(base[len(at) :]), data)
+    return StreamEvent("patch", path_text(base[len(listened) :]), data)
 
 
 def leaf_writes(change: Change) -> Iterator[tuple[str, Scalar | None]]:
-    """Every leaf that a change wrote, also with the value it had; None for a removed one."""
+    """Yield every leaf that a change wrote, even unchanged ones; None for a removed one."""
     for written in change.written:
         after = _leaves(written.path, written.after)
         for path in _leaves(written.path, written.before):
@@ -111,7 +111,7 @@ def leaf_writes(change: Change) -> Iterator[tuple[str, Scalar | None]]:
 
 
 class PushIds:
-    """Makes the keys of POST: 20 characters that sort by time, and in order within one ms."""
+    """Generates the keys of POST: 20 characters that sort in the order of their creation."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
@@ -119,34 +119,37 @@ class PushIds:
         self._tail = 0
 
     def next(self) -> str:
-        """A new id; later calls give greater ones, even if the clock stands or steps back."""
+        """Return a new id, greater than all before, even if the clock stops or steps back."""
         now = max(self._now_ms(), self._last_ms)
-        # 71 of the 72 random bits: the highest stays free, so that counting up cannot overflow.
+        # 71 random bits of 72: the highest stays free, so that counting up cannot overflow.
         self._tail = self._tail + 1 if now == self._last_ms else secrets.randbits(71)
         self._last_ms = now
         return _base64_sortable(now, 8) + _base64_sortable(self._tail, 12)
 
 
 class RtdbTree:
-    """One database. Every method raises RtdbError, before changing anything, if it refuses."""
+    """One database. A method that refuses raises RtdbError before it changes anything.
+
+    Args:
+        now_ms: Clock for server timestamps and push ids, in ms since 1970.
+    """
 
     def __init__(self, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
-        """`now_ms` gives server timestamps and the heads of push ids, in ms since 1970."""
         self._root: Node | None = None
         self._now_ms = now_ms
         self._push_ids = PushIds(now_ms)
 
     def get(self, path: Path) -> Json:
-        """A copy of what is stored at a path, None if nothing is."""
+        """Return a copy of the value at a path, or None."""
         return export(self.node(path))
 
     def shallow(self, path: Path) -> Json:
-        """Like `get`, with true in the place of every child."""
+        """Return the value at a path with every child replaced by true."""
         node = self.node(path)
         return dict.fromkeys(node, True) if isinstance(node, dict) else node
 
     def etag(self, path: Path) -> str:
-        """A hash of the data that is stored at a path, `null_etag` if there is none."""
+        """Return a hash of the value at a path, or `null_etag`."""
         node = self.node(path)
         if node is None:
             return NULL_ETAG
@@ -154,17 +157,17 @@ class RtdbTree:
         return base64.b64encode(hashlib.sha256(data.encode()).digest()[:20]).decode()
 
     def node(self, path: Path) -> Node | None:
-        """The node itself, not a copy: for reading only."""
+        """Return the node itself, not a copy: only for reading."""
         return find(self._root, path)
 
     def put(self, path: Path, value: Json, check: WriteCheck | None = None) -> Change:
-        """Replace what is stored at a path; null deletes it."""
+        """Replace the value at a path; None deletes it."""
         return self._commit("put", path, {path: value}, check)
 
     def patch(
         self, path: Path, values: Mapping[str, Json], check: WriteCheck | None = None
     ) -> Change:
-        """Replace several locations below a path at once; keys may be paths themselves."""
+        """Replace several values below a path at once; keys may be paths."""
         absolute: dict[Path, Json] = {}
         for key, value in values.items():
             relative = tuple(segment for segment in key.split("/") if segment)
@@ -181,11 +184,11 @@ class RtdbTree:
         return self._commit("patch", path, absolute, check)
 
     def post(self, path: Path, value: Json, check: WriteCheck | None = None) -> Change:
-        """Add a child under a new push id, the last key of the change's only path."""
+        """Add a child with a new push id, the last key of the change's only path."""
         return self.put((*path, self._push_ids.next()), value, check)
 
     def delete(self, path: Path, check: WriteCheck | None = None) -> Change:
-        """Remove what is stored at a path; objects that become empty vanish with it."""
+        """Remove the value at a path, and every object that becomes empty."""
         return self.put(path, None, check)
 
     def _commit(
@@ -204,13 +207,13 @@ class RtdbTree:
             after = build(value, before, MAX_DEPTH - len(path), now)
             written.append(Written(path, before, after))
         if check is not None:
-            check(self._root, self._as_it_would_be(written), tuple(values))
+            check(self._root, self._after(written), tuple(values))
         for each in written:
             if each.changed:
                 self._replace(each.path, each.after)
         return Change(kind, base, tuple(written))
 
-    def _as_it_would_be(self, written: Iterable[Written]) -> Node | None:
+    def _after(self, written: Iterable[Written]) -> Node | None:
         root = self._root
         for each in written:
             root = replaced(root, each.path, each.after)
@@ -233,7 +236,7 @@ class RtdbTree:
             parent[path[-1]] = node
 
     def _remove(self, path: Path) -> None:
-        # From the bottom up: a parent that loses its last child goes too.
+        # From the bottom up: a parent that loses its last child is removed too.
         for length in range(len(path), 0, -1):
             parent = self.node(path[: length - 1])
             if not isinstance(parent, dict):
