@@ -1,4 +1,4 @@
-// The tickers' cards in their order, and how many there are.
+// The tickers' cards in the chosen order, and their count.
 
 import { Card } from "./card.js";
 import { direction } from "./texts.js";
@@ -29,17 +29,15 @@ export class Board {
     this.#filter.addEventListener("input", () => this.arrange());
   }
 
-  /** How many cards there are. */
   get size() {
     return this.#cards.size;
   }
 
-  /** Every card. */
   cards() {
     return this.#cards.values();
   }
 
-  /** The card of a ticker, a new one if it has none yet. */
+  /** Return a ticker's card, and create it if there is none. */
   card(name) {
     let card = this.#cards.get(name);
     if (card === undefined) {
@@ -54,13 +52,13 @@ export class Board {
     return card;
   }
 
-  /** Take a ticker's card away. */
+  /** Remove a ticker's card. */
   remove(name) {
     this.#cards.get(name)?.place.remove();
     this.#cards.delete(name);
   }
 
-  /** Bring the cards into the chosen order, and hide what the filter leaves out. */
+  /** Put the cards into the chosen order, and hide those that the filter excludes. */
   arrange() {
     const compare = ORDERS[this.#order.value];
     const sorted = [...this.#cards.values()].sort(
@@ -73,10 +71,10 @@ export class Board {
     }
     const wanted = this.#filter.value.trim().toUpperCase();
     for (const card of sorted) card.place.hidden = !card.name.toUpperCase().includes(wanted);
-    this.#tell(sorted.filter((card) => !card.place.hidden));
+    this.#showTally(sorted.filter((card) => !card.place.hidden));
   }
 
-  #tell(shown) {
+  #showTally(shown) {
     const count = { up: 0, down: 0, flat: 0, unknown: 0 };
     for (const card of shown) count[direction(card.total)] += 1;
     const all = shown.length === this.size ? `${this.size}` : `${shown.length} of ${this.size}`;

@@ -1,4 +1,4 @@
-// One card: the account's or a ticker's. Everything goes in as text, so data can never be markup.
+// One card, of the account or a ticker. Everything is inserted as text: data can never be markup.
 
 import { drawing, viewBox } from "./line.js";
 import * as texts from "./texts.js";
@@ -18,7 +18,7 @@ export class Card {
 
   /**
    * @param {HTMLTemplateElement} template
-   * @param {string} name what the card is about.
+   * @param {string} name the ticker, or the account.
    * @param {number} level of its heading.
    */
   constructor(template, name, level) {
@@ -41,7 +41,7 @@ export class Card {
     return this.#figures?.reported ?? NaN;
   }
 
-  /** Show other figures, and the line that led to them, if there is one. */
+  /** Show new figures, and their line if there is one. */
   update(figures, line) {
     const before = this.total;
     this.#figures = figures;
@@ -61,13 +61,13 @@ export class Card {
     if (before !== undefined && before !== figures.total) this.#highlight(figures.total - before);
   }
 
-  /** Whether the card is near the part of the page that is seen: if not, its line can wait. */
+  /** Whether the card is near the visible part of the page: if not, its line can wait. */
   set isSeen(isSeen) {
     this.#isSeen = isSeen;
     this.#draw();
   }
 
-  /** Let time pass: the age grows, and the line goes on. Both in ms since 1970. */
+  /** Update the age and the line for the time `now`. Both in ms since 1970. */
   tick(now, since) {
     this.#write("time", texts.age(this.reported, now));
     this.element.classList.toggle("stale", texts.isStale(this.reported, now));

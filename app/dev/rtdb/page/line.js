@@ -1,13 +1,13 @@
-// The lines of the day: each ticker's total since the server, or this page, began to look. No DOM here.
+// The lines of the day: each ticker's total since the server or this page started. No DOM here.
 
-/** As many as the server keeps; see app/dev/rtdb/history.py, which thins in the same way. */
+/** As many as the server has; app/dev/rtdb/history.py thins points in the same way. */
 const MOST_POINTS = 300;
-const FIRST_STRETCH_MS = 1000;
+const FIRST_INTERVAL_MS = 1000;
 
-/** x is in seconds since then, so that paths need few digits. */
+/** x is in seconds since this time, so that paths need few digits. */
 const ORIGIN_MS = Math.floor(Date.now() / 86_400_000) * 86_400_000;
 
-/** x of a place that is right of everything. */
+/** x of a point to the right of everything. */
 const FOREVER = 1_000_000;
 
 /** Room above and below the curve, as a share of its height. */
@@ -15,25 +15,25 @@ const MARGIN = 0.08;
 
 class Line {
   #points = new Map();
-  #stretch = FIRST_STRETCH_MS;
+  #interval = FIRST_INTERVAL_MS;
 
-  /** @param {string} day a UTC day; another one begins another line. */
+  /** @param {string} day a UTC day; another day needs another line. */
   constructor(day) {
     this.day = day;
   }
 
-  /** Note a value: the newest of each stretch of time stays. */
+  /** Add a value; only the newest of each interval is kept. */
   add(at, total) {
-    this.#points.set(Math.floor(at / this.#stretch), [at, total]);
+    this.#points.set(Math.floor(at / this.#interval), [at, total]);
     while (this.#points.size > MOST_POINTS) {
-      this.#stretch *= 2;
+      this.#interval *= 2;
       const points = [...this.#points.values()];
-      this.#points = new Map(points.map((point) => [Math.floor(point[0] / this.#stretch), point]));
+      this.#points = new Map(points.map((point) => [Math.floor(point[0] / this.#interval), point]));
     }
   }
 
-  /** Put what the server remembers before what was seen here. */
-  begin(points) {
+  /** Put the points of the server before those received here. */
+  prepend(points) {
     const seen = this.points;
     const until = points.at(-1)?.[0] ?? 0;
     this.#points.clear();
@@ -41,12 +41,12 @@ class Line {
     for (const [at, total] of seen) if (at > until) this.add(at, total);
   }
 
-  /** [ms since 1970, total], oldest first; never none. */
+  /** [ms since 1970, total], oldest first; never empty. */
   get points() {
     return [...this.#points.values()];
   }
 
-  /** When it begins. */
+  /** The time of the first point. */
   get start() {
     const [[at]] = this.#points.values();
     return at;
@@ -57,24 +57,24 @@ class Line {
 export class Lines {
   #lines = new Map();
 
-  /** A ticker's line, if it has one. */
+  /** Return a ticker's line, if it has one. */
   get(key) {
     return this.#lines.get(key);
   }
 
-  /** Note what a ticker's node says now. */
-  note(key, { total, day }, now) {
+  /** Add the current total of a ticker's node. */
+  record(key, { total, day }, now) {
     if (typeof total === "number") this.#of(key, day).add(now, total);
     else this.#lines.delete(key);
   }
 
-  /** Put what the server remembers of a ticker before what was seen here, if it is of one day. */
-  begin(key, day, points) {
+  /** Put the server's points of a ticker before those received here, if they are of the same day. */
+  prepend(key, day, points) {
     if (this.#lines.has(key) && this.#lines.get(key).day !== day) return;
-    this.#of(key, day).begin(points);
+    this.#of(key, day).prepend(points);
   }
 
-  /** When the first line of a UTC day begins, in ms since 1970; `otherwise` if there is none. */
+  /** Return when the first line of a UTC day starts, in ms since 1970, or `otherwise`. */
   start(day, otherwise) {
     let start = otherwise;
     for (const line of this.#lines.values()) {
@@ -90,10 +90,10 @@ export class Lines {
 }
 
 /**
- * Steps, for a total keeps its value until the next report; the last one goes on for ever.
+ * Draw steps, since a total keeps its value until the next report; the last step has no end.
  *
  * @returns {{line: string, area: string, low: number, high: number}} paths with y downwards, and
- *   between which values they lie; zero always lies between them too.
+ *   their range of values, which always includes zero.
  */
 export function drawing(points) {
   const first = xOf(points[0][0]);
@@ -107,7 +107,7 @@ export function drawing(points) {
   };
 }
 
-/** The part of a drawing to look at: from `since` to `now`, in ms since 1970. */
+/** Return the visible part of a drawing: from `since` to `now`, in ms since 1970. */
 export function viewBox({ low, high }, since, now) {
   const height = high - low || 1;
   const width = Math.max(1, (now - since) / 1000);

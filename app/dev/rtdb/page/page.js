@@ -1,7 +1,7 @@
-// The live page: one way from the stream through the tree into the cards.
+// The live page: events flow from the stream through the tree into the cards.
 //
-// ?ns= names the database, ?root= the node that has the tickers (FIREBASE_ROOT), and ?auth= is who
-// asks, where the database has rules.
+// ?ns= names the database, ?root= the node with the tickers (FIREBASE_ROOT), and ?auth= is the token
+// for a database with rules.
 
 import { Board } from "./board.js";
 import { Card } from "./card.js";
@@ -26,33 +26,33 @@ const byId = (id) => document.getElementById(id);
 const account = new Card(byId("card"), "Account", 2);
 const board = new Board();
 
-/** What the database holds below the root, a Map; and the day so far. */
+/** The database below the root, as a Map, and the lines of the day. */
 const tree = new Map();
 const lines = new Lines();
 
-/** Keys whose cards do not show yet what the tree holds. */
+/** Keys of the cards that are out of date. */
 const waiting = new Set();
 let frame = 0;
 
-/** Where all lines begin, and since when there is no connection; in ms since 1970. */
+/** When all lines start, and when the connection was lost; in ms since 1970. */
 let since = Date.now();
 let lostAt = null;
 
 function takeEvent(kind, path, data) {
   for (const key of applyEvent(tree, kind, path, data)) {
-    lines.note(key, figuresOf(tree.get(key)), Date.now());
+    lines.record(key, figuresOf(tree.get(key)), Date.now());
     changed(key);
   }
-  tellConnection(null);
+  showConnection(null);
 }
 
-/** Ask for what was before the page was opened, or while it was cut off. */
+/** Fetch the values from before the page was opened, or while it was disconnected. */
 async function takeHistory() {
   const answer = await fetch(`/.history.json${query}`);
   for (const [path, { day, points }] of Object.entries(await answer.json())) {
     const key = path.slice(rootPath.length);
     if (!path.startsWith(rootPath) || key.includes("/")) continue;
-    lines.begin(key, day, points);
+    lines.prepend(key, day, points);
     changed(key);
   }
 }
@@ -70,7 +70,7 @@ function show() {
   for (const key of waiting) showOne(key, now);
   waiting.clear();
   if (board.size !== before) arrange();
-  tellTitle();
+  updateTitle();
 }
 
 function showOne(key, now) {
@@ -93,24 +93,24 @@ function arrange() {
   board.arrange();
 }
 
-/** Once a second, also in a tab that is hidden: there the title is all there is to see. */
+/** Runs once a second, even in a hidden tab, whose title is still visible. */
 function tick() {
   const now = Date.now();
   since = lines.start(dayOf(new Date(now).toISOString()), now - TICK_MS);
   for (const card of [account, ...board.cards()]) card.tick(now, since);
   byId("date").textContent = date(now);
   if (board.size > 0) arrange();
-  tellTitle();
+  updateTitle();
 }
 
-function tellTitle() {
+function updateTitle() {
   const { total } = figuresOf(tree.get(ACCOUNT));
   const figure = total === undefined ? "" : `${marks(total).arrow} ${amount(total)}`;
   document.title = [lostAt === null ? figure : "Connection lost", TITLE].filter(Boolean).join(" · ");
 }
 
-/** @param {number | null} at when the connection was lost; null if it is there. */
-function tellConnection(at) {
+/** @param {number | null} at when the connection was lost; null if it is open. */
+function showConnection(at) {
   lostAt = at;
   document.documentElement.dataset.connection = at === null ? "live" : "lost";
   const text = at === null ? "Live" : `Connection lost at ${clock(at)}, trying again`;
@@ -135,7 +135,7 @@ byId("command").textContent = commandToReport();
 tick();
 setInterval(tick, TICK_MS);
 follow(rootUrl, {
-  onOpen: () => takeHistory().catch(() => {}), // the lines begin now, then
+  onOpen: () => takeHistory().catch(() => {}), // without history the lines start now
   onEvent: takeEvent,
-  onLost: () => tellConnection(lostAt ?? Date.now()),
+  onLost: () => showConnection(lostAt ?? Date.now()),
 });

@@ -1,16 +1,16 @@
 // The database's event stream, for as long as the page is open.
 
-/** The server says something every 30 s. */
+/** The server sends a keep-alive every 30 s. */
 const SILENCE_MS = 45_000;
 const RETRY_MS = 1_000;
 
 /**
- * Follow a stream and come back whenever it is lost.
+ * Follow a stream, and reconnect whenever it is lost.
  *
  * @param {string} url of the node.
- * @param onOpen is called each time the stream begins.
+ * @param onOpen is called each time the stream opens.
  * @param onEvent is called with kind (`put`, `patch`), path and data.
- * @param onLost is called when the stream has ended, was refused, or is silent for too long.
+ * @param onLost is called when the stream ends, is refused, or is silent for too long.
  */
 export function follow(url, { onOpen, onEvent, onLost }) {
   const source = new EventSource(url);
@@ -37,6 +37,6 @@ export function follow(url, { onOpen, onEvent, onLost }) {
   }
   source.addEventListener("open", onOpen);
   source.addEventListener("keep-alive", heard);
-  // A browser would come back by itself after some ends of a stream, but not after all.
+  // A browser reconnects by itself after some ends of a stream, but not after all.
   for (const end of ["error", "cancel", "auth_revoked"]) source.addEventListener(end, lost);
 }

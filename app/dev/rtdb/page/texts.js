@@ -1,4 +1,4 @@
-// Figures as people read them. No DOM here.
+// Figures in the form that people read. No DOM here.
 
 /** Seconds without a report after which a ticker is shown as stale. */
 export const STALE_SECONDS = 300;
@@ -21,12 +21,11 @@ const DIRECTIONS = {
   unknown: { arrow: "", word: "" },
 };
 
-/** An amount with its sign, a minus that is read out; text that is no number is shown as it is. */
+/** Format an amount with its sign, and a minus that screen readers speak; other text is unchanged. */
 export function amount(value) {
   return shown(value, SIGNED);
 }
 
-/** A price. */
 export function price(value) {
   return shown(value, PRICE);
 }
@@ -36,19 +35,19 @@ function shown(value, format) {
   return value === undefined ? "–" : String(value);
 }
 
-/** `up`, `down` or `flat`, as far as it shows in two decimals; `unknown` if it is no number. */
+/** Return `up`, `down` or `flat` by two decimals; `unknown` if it is not a number. */
 export function direction(value) {
   if (typeof value !== "number") return "unknown";
   if (Math.abs(value) < 0.005) return "flat";
   return value > 0 ? "up" : "down";
 }
 
-/** Arrow for the eye, word for the ear. */
+/** Return an arrow to see and a word to hear. */
 export function marks(value) {
   return DIRECTIONS[direction(value)];
 }
 
-/** How long ago, by the clock of this machine. Both in ms since 1970. */
+/** Format how long ago it was, by the clock of this machine; both in ms since 1970. */
 export function age(reported, now) {
   if (Number.isNaN(reported)) return "no report";
   if (!sameDay(reported, now)) return `${DATE.format(reported)}, not today`;
@@ -57,27 +56,27 @@ export function age(reported, now) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min ago` : `${Math.round(seconds / 3600)} h ago`;
 }
 
-/** Whether there is nothing, or nothing new, to rely on. */
+/** Return whether the last report is too old to rely on, or missing. */
 export function isStale(reported, now) {
   return !(now - reported < STALE_SECONDS * 1000) || !sameDay(reported, now);
 }
 
-/** Whether both are on one day of the ledger, which is a day in UTC. */
+/** Return whether both are on the same day of the ledger, which is a UTC day. */
 export function sameDay(one, other) {
   return Math.floor(one / 86_400_000) === Math.floor(other / 86_400_000);
 }
 
-/** The time of day, to the minute. */
+/** Format the time of day, to the minute. */
 export function clock(at) {
   return CLOCK.format(at);
 }
 
-/** The day of the ledger, which is a day in UTC. */
+/** Format the day of the ledger, which is a UTC day. */
 export function date(at) {
   return `${DATE.format(at)}, UTC`;
 }
 
-/** Date and time, to the second. */
+/** Format date and time, to the second. */
 export function exactTime(at) {
   return Number.isNaN(at) ? "" : EXACT.format(at);
 }

@@ -1,14 +1,14 @@
-// What the database holds below the root, kept up by the events of its stream. No DOM here.
-// Nodes are Maps and not objects: a key may be `__proto__`.
+// The database below the root, updated by the events of its stream. No DOM here.
+// Nodes are Maps, not objects, because a key may be `__proto__`.
 
-/** Not shown, and many. */
+/** Not shown, and large. */
 const LEFT_OUT = "orders";
 
 /**
  * Apply one event in place: `put` replaces at `path`, `patch` some nodes below it.
  *
- * @param {Map} root the node that has the tickers.
- * @returns {Set<string>} the keys of the tickers that it touched.
+ * @param {Map} root the node with the tickers.
+ * @returns {Set<string>} the keys of the tickers that changed.
  */
 export function applyEvent(root, kind, path, data) {
   const touched = new Set();
@@ -45,21 +45,21 @@ function replace(parent, [key, ...rest], node) {
 function nodeOf(value) {
   if (typeof value !== "object" || value === null) return value;
   const node = new Map();
-  // RTDB shows a node whose keys are numbers as a list, with null where there is nothing.
+  // RTDB returns a node with numeric keys as a list, with null for missing ones.
   for (const [key, child] of Object.entries(value)) {
     if (key !== LEFT_OUT && child !== null) node.set(key, nodeOf(child));
   }
   return node;
 }
 
-/** The text that a key stands for: `BRK!2EB` is BRK.B. */
+/** Return the symbol of a key: BRK.B for `BRK!2EB`. */
 export function unescapeKey(key) {
   return key.replace(/!([0-9A-F]{2})/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
 }
 
 /**
- * What a card shows of a ticker's node. Amounts and price are as stored, `undefined` if not there;
- * `reported` is in ms since 1970, NaN if the timestamp is none; `day` is the timestamp's UTC day.
+ * Return what a card shows of a ticker's node. Amounts and price are as stored, or `undefined`;
+ * `reported` is in ms since 1970, NaN without a valid timestamp; `day` is the timestamp's UTC day.
  */
 export function figuresOf(node) {
   const part = node instanceof Map ? node : new Map();
@@ -76,7 +76,7 @@ export function figuresOf(node) {
   };
 }
 
-/** The date at the beginning of an ISO timestamp. */
+/** Return the date of an ISO timestamp. */
 export function dayOf(timestamp) {
   return timestamp.slice(0, "2025-05-15".length);
 }
