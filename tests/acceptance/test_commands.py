@@ -86,7 +86,7 @@ def test_a_wrong_password_is_one_line_at_once(system: System) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line() -> None:
     done = run("-m", "app", "bridge", PROFIT_BASE_PATH=os.devnull)
     assert done.returncode == 2
-    assert_one_line(done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written", "correct it")
+    assert_one_line(done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written", "correct the setting")
 
 
 def test_another_kind_of_report_on_the_same_day_is_refused_before_anything_is_connected(

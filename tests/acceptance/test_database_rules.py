@@ -72,6 +72,6 @@ def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) 
     assert system.firebase.get("services/SOFI/performance/total") == 50
     wait_until(lambda: system.total() == 3, "the file")
     fixed = system.command("audit", "--fix", "--within", "0")
-    assert "Firebase: SOFI is stored again" in fixed.stdout
+    assert "Firebase: SOFI was stored again" in fixed.stdout
     assert fixed.returncode == 0, fixed.stdout
     assert totals(system) == {"SOFI": 3, AGGREGATE: 3}
