@@ -35,7 +35,7 @@ def _bridge(settings: Settings) -> int:
         metrics = Metrics()
         health = Health(subscription, dispatcher, folder)
         Bridge(
-            settings,
+            settings=settings,
             shutdown=shutdown,
             breaker=breaker,
             intake=Intake(subscription, Journal(connect(url)), ledger, breaker),

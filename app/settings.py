@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from app.domain import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
-from app.urls import checked as _redis_url
+from app.urls import masked, redis_url
 
 ADMIN = "admin"
 """The FIREBASE_AUTH_UID of a bridge that bypasses the database rules."""
@@ -72,7 +72,7 @@ def _tickers(text: str) -> frozenset[str]:
 
 # An annotation describes its setting: the type to convert to, a function that first checks or
 # changes the text, bounds (`title` says what a pattern asks for), and the meaning.
-RedisUrl = Annotated[str, _redis_url]
+RedisUrl = Annotated[str, redis_url]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 _NODE = r"[^./$#\[\]?%\x00-\x1f\x7f]+"
 
@@ -307,12 +307,6 @@ def _read(variable: str, path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise WrongSetting(f"{variable}={path} cannot be read: {reason}: correct it") from None
-
-
-def masked(text: str) -> str:
-    """`text` with the password of every URL in it hidden."""
-    text = re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
-    return re.sub(r"(password=)[^&\s]*", r"\1***", text)
 
 
 def described(settings: Settings) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""A Redis URL: what may be in it, and what Celery and Flower need to know of its TLS."""
+"""Redis URLs: what they may contain, what Celery and Flower need to know, and hiding passwords."""
 
 import os
 import re
@@ -11,54 +11,58 @@ _CHOICES = {
     "ssl_check_hostname": ("true", "false"),
 }
 _TLS = {*_FILES, *_CHOICES, "ssl_ca_path", "ssl_password"}
-# No timeouts: how soon a dead connection is noticed rests on ours.
-_KNOWN = {"db", "username", "password", "client_name", *_TLS}
+# No timeouts: noticing a dead connection in time depends on ours.
+_OPTIONS = {"db", "username", "password", "client_name", *_TLS}
 
 
-def checked(value: str) -> str:
-    """The URL, if it can be used: `redis://`, `rediss://` (TLS) or `unix://`.
+def redis_url(text: str) -> str:
+    """Return the URL if it can be used: `redis://`, `rediss://` (TLS) or `unix://`.
 
     Raises:
-        ValueError: with what it must be.
+        ValueError: It cannot; the text says what it must be.
     """
     try:
-        parts = urlsplit(value)
-        usable = _names_a_server(parts)
+        parts = urlsplit(text)
+        is_usable = _names_a_server(parts)
     except ValueError:
-        usable = False
-    if not usable:
+        is_usable = False
+    if not is_usable:
         raise ValueError("must look like redis://host:6379/0")
-    for name, text in parse_qsl(parts.query):
-        if name not in _KNOWN:
-            raise ValueError(
-                f"takes no {name}; what may follow the ? is {', '.join(sorted(_KNOWN))}"
-            )
+    for name, value in parse_qsl(parts.query):
+        if name not in _OPTIONS:
+            raise ValueError(f"takes no {name}; its options are {', '.join(sorted(_OPTIONS))}")
         if name in _TLS and parts.scheme != "rediss":
-            raise ValueError(f"{name} is for TLS: begin with rediss://")
-        if text not in _CHOICES.get(name, (text,)):
+            raise ValueError(f"{name} is for TLS: start the URL with rediss://")
+        if value not in _CHOICES.get(name, (value,)):
             raise ValueError(f"{name} must be one of {', '.join(_CHOICES[name])}")
-        if name in _FILES and not os.access(text, os.R_OK):
-            raise ValueError(f"{name}: there is no readable file {text}: correct the path")
-    return value
+        if name in _FILES and not os.access(value, os.R_OK):
+            raise ValueError(f"{name}: there is no readable file {value}: correct the path")
+    return text
+
+
+def masked(text: str) -> str:
+    """Return the text with the password of every URL in it hidden."""
+    text = re.sub(r"(://[^:/@\s]*:)\S*@", r"\1***@", text)
+    return re.sub(r"(password=)[^&\s]*", r"\1***", text)
 
 
 def tls_of(url: str) -> dict[str, Any] | None:
-    """The TLS options of a `rediss://` URL, as redis-py names them; None for any other.
+    """Return the TLS options of a `rediss://` URL as redis-py names them; None for any other URL.
 
-    Certificate and host name are verified unless the URL says otherwise. Celery would verify
-    neither of its own accord, and Flower does not read the URL.
+    Certificate and host name are verified unless the URL says otherwise. Celery by itself verifies
+    neither, and Flower does not read the URL.
     """
     parts = urlsplit(url)
     if parts.scheme != "rediss":
         return None
-    given: dict[str, Any] = {k: v for k, v in parse_qsl(parts.query) if k in _TLS}
-    if "ssl_check_hostname" in given:
-        given["ssl_check_hostname"] = given["ssl_check_hostname"] == "true"
-    return {"ssl_cert_reqs": "required"} | given
+    options: dict[str, Any] = {k: v for k, v in parse_qsl(parts.query) if k in _TLS}
+    if "ssl_check_hostname" in options:
+        options["ssl_check_hostname"] = options["ssl_check_hostname"] == "true"
+    return {"ssl_cert_reqs": "required"} | options
 
 
 def without_tls_options(url: str) -> str:
-    """The URL without what `tls_of` reads from it."""
+    """Return the URL without the options that `tls_of` returns."""
     parts = urlsplit(url)
     return parts._replace(
         query=urlencode([(k, v) for k, v in parse_qsl(parts.query) if k not in _TLS])

@@ -10,7 +10,8 @@ from app.delivery import Candidate
 from app.domain import PERFORMANCE
 from app.errors import RetryLater
 from app.messaging import connect, reaching
-from app.settings import Settings, masked
+from app.settings import Settings
+from app.urls import masked
 from tasks.celery_app import app
 from tasks.store import store_in_bulk, store_performance, store_ticker_data
 

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from app.dev.processes import wait_until as wait
 from app.dev.redis_server import RedisServer, start_redis
 from app.domain import DAY, day_of
 from app.settings import process_settings
+from app.timing import now_us
 
 PATIENCE = 30.0
 ROOT = Path(__file__).parent.parent
@@ -33,7 +33,7 @@ def now_text(ahead: timedelta = timedelta()) -> str:
 
 
 def today() -> int:
-    return day_of(time.time_ns() // 1000)
+    return day_of(now_us())
 
 
 def report(symbol: str = "SOFI", total: Any = 1.0, **fields: Any) -> dict[str, Any]:

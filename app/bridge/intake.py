@@ -1,6 +1,7 @@
 """From what arrives on Redis to batches for the ledger."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import redis
 import structlog
@@ -24,6 +25,8 @@ JOURNAL_CHECK_SECONDS = 1.0
 
 _REPORTS = PROFIT_REPORT.encode()
 
+T = TypeVar("T")
+
 
 class Arrivals(NamedTuple):
     """Messages of the subscription, sorted."""
@@ -40,50 +43,31 @@ class Intake:
     """Reads the subscription and the journal, and decodes reports into batches.
 
     Args:
-        subscription: Subscribed to PROFIT_REPORT and TICKER_UPDATES_*.
+        subscription: Subscribes to PROFIT_REPORT and TICKER_UPDATES_*.
         journal: Where journaling publishers put their reports.
         ledger: Knows how far the journal is recorded.
         breaker: While it is tripped, the journal is left alone.
     """
 
     def __init__(
-        self,
-        subscription: Subscription,
-        journal: Journal,
-        ledger: Ledger,
-        breaker: CircuitBreaker,
+        self, subscription: Subscription, journal: Journal, ledger: Ledger, breaker: CircuitBreaker
     ) -> None:
         self._subscription = subscription
         self._journal = journal
         self._ledger = ledger
         self._breaker = breaker
-        # Our own publisher ends its messages like this, so they need not be decoded to know that
-        # the journal has them.
+        # Messages of our own publisher end like this: one need not decode them to know that the
+        # journal has them.
         self._journaled_ending = f'"journal": "{journal.name}"}}'.encode()
         self._journal_timer = Timer(JOURNAL_CHECK_SECONDS)
         self._subscriptions_seen = 0
 
     def start(self) -> None:
-        """Subscribe.
-
-        Raises:
-            StopProgram: Redis cannot be reached.
-        """
+        """Subscribe. Raises StopProgram if Redis cannot be reached."""
         self._subscription.start()
 
     def close(self) -> None:
         self._subscription.close()
-
-    def journal_end(self) -> str:
-        """Return the position at which the journal ends now.
-
-        Raises:
-            StopProgram: Redis cannot be reached.
-        """
-        try:
-            return self._journal.end()
-        except (redis.RedisError, OSError) as error:
-            raise StopProgram(f"cannot read the journal: {error}: {fix_for(error)}") from None
 
     def receive(self, timeout: float) -> list[Received]:
         """Wait up to `timeout` seconds for messages; return about BATCH_SIZE of them at most."""
@@ -115,36 +99,29 @@ class Intake:
             batch.reject(now, reason, message)
         return Arrivals(batch, values, are_journaled)
 
+    def journal_end(self) -> str:
+        """Return the position of the journal's end. Raises StopProgram without Redis."""
+        try:
+            return self._journal.end()
+        except (redis.RedisError, OSError) as error:
+            raise StopProgram(f"cannot read the journal: {error}: {fix_for(error)}") from None
+
     def is_journal_due(self) -> bool:
         """Return whether to read the journal even if no message says that it has something new."""
         subscriptions = self._subscription.subscriptions
         has_resubscribed = subscriptions != self._subscriptions_seen
-        if has_resubscribed and self._check_journal_position():
-            self._subscriptions_seen = subscriptions
-        return self._journal_timer.is_due() or has_resubscribed
-
-    def _check_journal_position(self) -> bool:
-        """Read a journal that Redis lost and started again from its start.
-
-        Nothing is counted twice anyway.
-
-        Returns:
-            Whether Redis could tell.
-        """
-        if self._breaker.is_tripped:
-            return False
-        try:
-            if self._journal.ends_before(self._ledger.journal_position):
+        if has_resubscribed:
+            was_lost = self._ask(self._journal.ends_before, self._ledger.journal_position)
+            if was_lost:
+                # Redis has started a new one. Nothing is counted twice by reading all of it.
                 self._ledger.journal_position = START
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip()
-            log.warning("journal_not_read", reason=error)
-            return False
-        return True
+            if was_lost is not None:
+                self._subscriptions_seen = subscriptions
+        return self._journal_timer.is_due() or has_resubscribed
 
     @property
     def is_rebuilding(self) -> bool:
-        """Whether the journal still has entries from before a lost ledger was started again."""
+        """Whether the journal has entries from before a lost ledger was started again."""
         return self._ledger.rebuilding_until is not None
 
     def finish_rebuilding(self) -> None:
@@ -157,15 +134,10 @@ class Intake:
         While rebuilding, it is one from before the ledger was started. A batch of fewer than
         BATCH_SIZE messages is the last one.
         """
-        if self._breaker.is_tripped:
-            return None
         position = self._ledger.journal_position
         up_to = self._ledger.rebuilding_until or NEWEST
-        try:
-            entries = self._journal.read(position, BATCH_SIZE, up_to)
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip()
-            log.warning("journal_not_read", reason=error)
+        entries = self._ask(self._journal.read, position, BATCH_SIZE, up_to)
+        if entries is None:
             return None
         batch = Batch(
             entries[-1].position if entries else position, may_be_imported=self.is_rebuilding
@@ -181,15 +153,19 @@ class Intake:
 
     def is_worth_recording(self, batch: Batch) -> bool:
         """Return whether the ledger has something to record of a batch."""
-        has_moved_on = batch.journal_position != self._ledger.journal_position
-        return has_moved_on or batch.size > 0
+        return batch.size > 0 or batch.journal_position != self._ledger.journal_position
 
     def trim_journal(self) -> None:
-        """Delete what is recorded from the journal."""
+        """Delete from the journal what is recorded."""
+        self._ask(self._journal.trim, self._ledger.journal_position)
+
+    def _ask(self, method: Callable[..., T], *arguments: Any) -> T | None:
+        """Call a method of the journal; return None if Redis does not answer, or did not before."""
         if self._breaker.is_tripped:
-            return
+            return None
         try:
-            self._journal.trim(self._ledger.journal_position)
+            return method(*arguments)
         except (redis.RedisError, OSError) as error:
-            self._breaker.trip()
-            log.warning("journal_not_trimmed", reason=error)
+            self._breaker.is_tripped = True
+            log.warning("journal_not_available", reason=error)
+            return None

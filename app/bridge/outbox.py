@@ -1,6 +1,7 @@
 """What is recorded and not published yet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import redis
 import structlog
@@ -21,33 +22,19 @@ has fewer; but a bridge that crashed may have left a hundred thousand unpublishe
 _RETRY_PAUSE = 0.5
 
 
+@dataclass
 class Outbox:
     """Figures that wait to be published, in order.
 
-    What may have been published already is published again after a failure: at least once.
-
-    Args:
-        performance_publisher: Publishes the figures.
-        ledger: Is told when everything it has recorded is published.
-        breaker: Tripped when Redis does not answer.
-        health: Is told what the bridge waits for.
-        shutdown: A request ends the retries.
+    After a failure, what may have been published already is published again: at least once.
     """
 
-    def __init__(
-        self,
-        performance_publisher: PerformancePublisher,
-        ledger: Ledger,
-        breaker: CircuitBreaker,
-        health: Health,
-        shutdown: ShutdownSignals,
-    ) -> None:
-        self._performance_publisher = performance_publisher
-        self._ledger = ledger
-        self._breaker = breaker
-        self._health = health
-        self._shutdown = shutdown
-        self._unpublished: list[RenderedFigures] = []
+    performance_publisher: PerformancePublisher
+    ledger: Ledger
+    breaker: CircuitBreaker
+    health: Health
+    shutdown: ShutdownSignals
+    _unpublished: list[RenderedFigures] = field(default_factory=list, init=False)
 
     @property
     def is_empty(self) -> bool:
@@ -68,30 +55,30 @@ class Outbox:
             wait: Wait for Redis to confirm. Otherwise the next call does.
         """
         while self._unpublished:
-            if self._shutdown.is_requested and self._breaker.is_tripped:
+            if self.shutdown.is_requested and self.breaker.is_tripped:
                 return
             try:
-                if not self._performance_publisher.unconfirmed:
-                    self._performance_publisher.send(self._unpublished[:PUBLISHED_AT_ONCE])
+                if not self.performance_publisher.unconfirmed:
+                    self.performance_publisher.send(self._unpublished[:PUBLISHED_AT_ONCE])
                 if not wait:
                     return
-                published = self._performance_publisher.unconfirmed
-                self._performance_publisher.confirm()
+                published = self.performance_publisher.unconfirmed
+                self.performance_publisher.confirm()
             except (redis.RedisError, OSError) as error:
-                self._breaker.trip()
-                self._health.heartbeat(waits_for=f"redis: nothing can be published: {error}")
+                self.breaker.is_tripped = True
+                self.health.heartbeat(waits_for=f"redis: nothing can be published: {error}")
                 log.warning("not_published", messages=len(self._unpublished), reason=error)
-                self._shutdown.wait(_RETRY_PAUSE)
+                self.shutdown.wait(_RETRY_PAUSE)
                 continue
             del self._unpublished[:published]
-            if self._unpublished and self._shutdown.is_overdue:
+            if self._unpublished and self.shutdown.is_overdue:
                 return
-        self._ledger.mark_published()
+        self.ledger.mark_published()
 
     def sync(self) -> None:
         """Have the ledger write to disk how far everything is published."""
-        self._ledger.sync_published()
+        self.ledger.sync_published()
 
     def close(self) -> None:
-        self._performance_publisher.close()
+        self.performance_publisher.close()
         self.sync()

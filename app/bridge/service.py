@@ -13,6 +13,7 @@ own, so that the loop goes on reading: Redis disconnects a subscriber that does 
 """
 
 import time
+from dataclasses import dataclass
 
 import structlog
 
@@ -45,53 +46,30 @@ _RETRY_PAUSE = 0.5
 _CLOSE_WITHIN = 1.5
 
 
+@dataclass(kw_only=True)
 class Bridge:
     """Carries reports, prices and orders until a shutdown is requested.
 
-    Args:
-        settings: This process's settings.
-        shutdown: Ends the loop.
-        breaker: Tripped while Redis does not answer.
-        intake: Reads Redis.
-        bookkeeper: Records batches, and keeps the totals.
-        files: Writes the daily files.
-        outbox: Publishes figures.
-        dispatcher: Passes values on to Celery.
-        metrics: Counts what happens.
-        health: Is told that the loop goes on.
-        status: Serves metrics and health over HTTP.
+    `app.__main__` makes its parts.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts are made in one place, app.__main__, and handed in
-        self,
-        settings: Settings,
-        *,
-        shutdown: ShutdownSignals,
-        breaker: CircuitBreaker,
-        intake: Intake,
-        bookkeeper: Bookkeeper,
-        files: DailyFiles,
-        outbox: Outbox,
-        dispatcher: Dispatcher,
-        metrics: Metrics,
-        health: Health,
-        status: StatusServer,
-    ) -> None:
-        self._settings = settings
-        self._shutdown = shutdown
-        self._breaker = breaker
-        self._intake = intake
-        self._bookkeeper = bookkeeper
-        self._files = files
-        self._outbox = outbox
-        self._dispatcher = dispatcher
-        self._metrics = metrics
-        self._health = health
-        self._status = status
+    settings: Settings
+    shutdown: ShutdownSignals
+    breaker: CircuitBreaker
+    intake: Intake
+    bookkeeper: Bookkeeper
+    files: DailyFiles
+    outbox: Outbox
+    dispatcher: Dispatcher
+    metrics: Metrics
+    health: Health
+    status: StatusServer
+
+    def __post_init__(self) -> None:
         self._is_behind = False
         self._timers = (
             (Timer(PRUNE_SECONDS), self._prune),
-            (Timer(self._settings.reconcile_seconds), self._reconcile),
+            (Timer(self.settings.reconcile_seconds), self._reconcile),
         )
 
     def run(self) -> None:
@@ -102,18 +80,18 @@ class Bridge:
             StopProgram: Redis cannot be reached at the start, or some reports that were received
                 could not be recorded at the end.
         """
-        self._bookkeeper.check_kind()
-        self._intake.start()
-        self._bookkeeper.open(self._intake.journal_end)
-        self._files.start(self._metrics.file_written)
-        self._dispatcher.start()
-        self._status.start()
+        self.bookkeeper.check_kind()
+        self.intake.start()
+        self.bookkeeper.open(self.intake.journal_end)
+        self.files.start(self.metrics.file_written)
+        self.dispatcher.start()
+        self.status.start()
         try:
-            rendered = self._bookkeeper.rendered_at_start()
+            rendered = self.bookkeeper.rendered_at_start()
             self._publish(rendered)
             self._dispatch(rendered)
-            log.info("bridge_started", folder=self._settings.profit_base_path)
-            while not self._shutdown.is_requested:
+            log.info("bridge_started", folder=self.settings.profit_base_path)
+            while not self.shutdown.is_requested:
                 self._run_once(WAIT_SECONDS)
             self._finish()
         finally:
@@ -122,21 +100,21 @@ class Bridge:
 
     def _run_once(self, timeout: float) -> None:
         """Take what has arrived through all steps."""
-        self._health.heartbeat()
-        received = self._intake.receive(timeout)
+        self.health.heartbeat()
+        received = self.intake.receive(timeout)
         self._is_behind = len(received) >= BATCH_SIZE
-        if not self._shutdown.is_requested:
-            self._breaker.reset()
-        if self._intake.is_rebuilding:
+        if not self.shutdown.is_requested:
+            self.breaker.is_tripped = False
+        if self.intake.is_rebuilding:
             self._rebuild()
-        arrivals = self._intake.sort(received)
-        self._metrics.values_accepted(len(arrivals.values))
-        self._dispatcher.put(arrivals.values, is_behind=self._is_behind)
+        arrivals = self.intake.sort(received)
+        self.metrics.values_accepted(len(arrivals.values))
+        self.dispatcher.put(arrivals.values, is_behind=self._is_behind)
         self._process(arrivals.batch)
-        if self._intake.is_journal_due() or arrivals.are_journaled:
+        if self.intake.is_journal_due() or arrivals.are_journaled:
             self._process_journal()
         if not received:
-            self._outbox.sync()
+            self.outbox.sync()
         for timer, action in self._timers:
             if timer.is_due():
                 action()
@@ -149,19 +127,19 @@ class Bridge:
         """
         # Figures are left in the outbox only while shutting down. Recording what imported daily
         # files contain would mark them as published.
-        while self._outbox.is_empty:
-            batch = self._intake.read_journal()
+        while self.outbox.is_empty:
+            batch = self.intake.read_journal()
             if batch is None:
                 return
             self._process(batch)
             if batch.size < BATCH_SIZE:
-                self._intake.finish_rebuilding()
+                self.intake.finish_rebuilding()
                 return
 
     def _process_journal(self) -> None:
         """Process what is new in the journal. After a shutdown it keeps the rest."""
-        while not self._shutdown.is_overdue:
-            batch = self._intake.read_journal()
+        while not self.shutdown.is_overdue:
+            batch = self.intake.read_journal()
             if batch is None:
                 return
             self._process(batch)
@@ -172,8 +150,8 @@ class Bridge:
         """Record a batch, publish what it changes, and dispatch it."""
         # First what the previous batch sent, because the mark that everything recorded is
         # published must not include this batch.
-        self._outbox.publish()
-        if self._intake.is_worth_recording(batch):
+        self.outbox.publish()
+        if self.intake.is_worth_recording(batch):
             counted = self._record(batch)
             self._publish(counted.rendered)
             self._dispatch(counted.rendered)
@@ -186,52 +164,52 @@ class Bridge:
         """
         while True:
             try:
-                counted = self._bookkeeper.count(batch)
+                counted = self.bookkeeper.count(batch)
                 break
             except RetryLater as error:
-                self._health.heartbeat(waits_for=f"ledger: {error}")
+                self.health.heartbeat(waits_for=f"ledger: {error}")
                 log.error("not_counted", reports=len(batch.accepted), reason=error)
-                if self._shutdown.wait(_RETRY_PAUSE):
+                if self.shutdown.wait(_RETRY_PAUSE):
                     raise StopProgram(
                         f"{error}: {len(batch.accepted)} reports were not counted"
                     ) from None
-        self._health.heartbeat()
-        self._metrics.batch_counted(counted.commit_seconds, counted.outcomes, counted.late)
-        self._metrics.rejected(counted.reject_codes)
+        self.health.heartbeat()
+        self.metrics.batch_counted(counted.commit_seconds, counted.outcomes, counted.late)
+        self.metrics.rejected(counted.reject_codes)
         return counted
 
     def _publish(self, rendered: RenderedBatch) -> None:
         """Show figures in the daily files and on TICKER_PERFORMANCE_*."""
-        self._files.update(rendered.by_day)
-        self._outbox.put(rendered.newest)
+        self.files.update(rendered.by_day)
+        self.outbox.put(rendered.newest)
         # While more messages wait here, the loop goes on as Redis publishes. Rebuilding needs an
         # empty outbox.
-        self._outbox.publish(wait=not self._is_behind or self._intake.is_rebuilding)
+        self.outbox.publish(wait=not self._is_behind or self.intake.is_rebuilding)
 
     def _dispatch(self, rendered: RenderedBatch) -> None:
         """Pass the newest figures on for Celery."""
-        self._dispatcher.put(figures=dict(rendered.newest), is_behind=self._is_behind)
+        self.dispatcher.put(figures=dict(rendered.newest), is_behind=self._is_behind)
 
     def _prune(self) -> None:
         """Drop reports of days that are no longer kept."""
-        self._bookkeeper.prune(self._settings.ledger_days_kept, PRUNED_AT_ONCE)
+        self.bookkeeper.prune(self.settings.ledger_days_kept, PRUNED_AT_ONCE)
 
     def _reconcile(self) -> None:
         """Dispatch all newest figures again, and forget what is over."""
-        decimals = self._settings.profit_decimals
-        newest = self._bookkeeper.totals.newest()
-        self._dispatcher.put(
+        decimals = self.settings.profit_decimals
+        newest = self.bookkeeper.totals.newest()
+        self.dispatcher.put(
             figures={change.symbol: change.figures.shown(decimals) for change in newest},
             is_behind=self._is_behind,
         )
-        self._files.forget_before(min(self._bookkeeper.totals.days))
-        self._intake.trim_journal()
+        self.files.forget_before(min(self.bookkeeper.totals.days))
+        self.intake.trim_journal()
 
     def _finish(self) -> None:
         """Process what was received before the shutdown was requested."""
         self._run_once(_WAIT_WHILE_FINISHING)
         while self._is_behind:
-            if self._shutdown.is_overdue:
+            if self.shutdown.is_overdue:
                 log.warning(
                     "stopped_behind",
                     hint="reports that only pub/sub had are lost, the journal keeps its own",
@@ -240,14 +218,14 @@ class Bridge:
             self._run_once(_WAIT_WHILE_FINISHING)
 
     def _close(self) -> None:
-        self._intake.close()
-        self._outbox.close()
+        self.intake.close()
+        self.outbox.close()
         # The threads of both have been finishing since the shutdown was requested.
         deadline = time.monotonic() + _CLOSE_WITHIN
-        if not self._files.close(_CLOSE_WITHIN):
+        if not self.files.close(_CLOSE_WITHIN):
             log.warning("daily_file_behind", hint="the next start writes it from the ledger")
         # Nothing can be dispatched to a Redis that does not answer.
-        timeout = 0.0 if self._breaker.is_tripped else max(0.0, deadline - time.monotonic())
-        slots = self._dispatcher.close(timeout)
+        timeout = 0.0 if self.breaker.is_tripped else max(0.0, deadline - time.monotonic())
+        slots = self.dispatcher.close(timeout)
         if slots:
             log.warning("not_dispatched", slots=slots, hint="the next start dispatches them")

@@ -1,5 +1,7 @@
 """The subscriber: the Firebase side alone, for profits that another program calculates."""
 
+from dataclasses import dataclass
+
 import structlog
 
 from app.bridge.ticker_updates import latest_values
@@ -35,34 +37,19 @@ def ticker_subscription(settings: Settings) -> Subscription:
     return Subscription(settings.redis_url, names)
 
 
+@dataclass(kw_only=True)
 class SubscriberService:
     """Dispatches what is published for the tickers until a shutdown is requested.
 
-    Args:
-        subscription: From `ticker_subscription`.
-        dispatcher: Passes values on to Celery.
-        metrics: Counts what happens.
-        health: Is told that the loop goes on.
-        status: Serves metrics and health over HTTP.
-        shutdown: Ends the loop.
+    `app.__main__` makes its parts.
     """
 
-    def __init__(
-        self,
-        *,
-        subscription: Subscription,
-        dispatcher: Dispatcher,
-        metrics: Metrics,
-        health: Health,
-        status: StatusServer,
-        shutdown: ShutdownSignals,
-    ) -> None:
-        self._subscription = subscription
-        self._dispatcher = dispatcher
-        self._metrics = metrics
-        self._health = health
-        self._status = status
-        self._shutdown = shutdown
+    subscription: Subscription
+    dispatcher: Dispatcher
+    metrics: Metrics
+    health: Health
+    status: StatusServer
+    shutdown: ShutdownSignals
 
     def run(self) -> None:
         """Run until a shutdown is requested.
@@ -70,24 +57,24 @@ class SubscriberService:
         Raises:
             StopProgram: Redis cannot be reached at the start.
         """
-        self._subscription.start()
-        self._dispatcher.start()
-        self._status.start()
+        self.subscription.start()
+        self.dispatcher.start()
+        self.status.start()
         log.info("subscriber_started")
-        while not self._shutdown.is_requested:
+        while not self.shutdown.is_requested:
             self._run_once()
         self._run_once()
-        self._subscription.close()
-        slots = self._dispatcher.close(_CLOSE_WITHIN)
+        self.subscription.close()
+        slots = self.dispatcher.close(_CLOSE_WITHIN)
         if slots:
             log.warning("not_dispatched", slots=slots)
         log.info("subscriber_stopped")
 
     def _run_once(self) -> None:
-        self._health.heartbeat()
-        values, rejected = latest_values(self._subscription.receive(_BATCH_SIZE, _WAIT_SECONDS))
+        self.health.heartbeat()
+        values, rejected = latest_values(self.subscription.receive(_BATCH_SIZE, _WAIT_SECONDS))
         for _, error in rejected:
             log.warning("message_rejected", reason=str(error))
-        self._metrics.rejected(error.code for _, error in rejected)
-        self._metrics.values_accepted(len(values))
-        self._dispatcher.put(values)
+        self.metrics.rejected(error.code for _, error in rejected)
+        self.metrics.values_accepted(len(values))
+        self.dispatcher.put(values)

@@ -8,7 +8,8 @@ import redis
 
 from app.errors import WrongUse
 from app.messaging import connect, reaching
-from app.settings import Settings, masked
+from app.settings import Settings
+from app.urls import masked
 
 _FLAG = "--not-a-real-account"
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -10,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.errors import RetryLater
-from app.settings import masked
+from app.urls import masked
 
 SOCKET_TIMEOUT = 2.0
 _CONNECT_TIMEOUT = 2.0
@@ -116,17 +117,11 @@ def reaching(url: str, variable: str = "REDIS_URL") -> Iterator[None]:
         raise RetryLater(f"cannot use Redis at {masked(url)}: {reason}: {fix}") from None
 
 
+@dataclass
 class CircuitBreaker:
     """Spares its users a Redis that does not answer: each attempt takes a timeout of seconds.
 
     Whoever gets no answer trips it. The others then leave Redis alone until it is reset.
     """
 
-    def __init__(self) -> None:
-        self.is_tripped = False
-
-    def trip(self) -> None:
-        self.is_tripped = True
-
-    def reset(self) -> None:
-        self.is_tripped = False
+    is_tripped: bool = False

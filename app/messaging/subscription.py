@@ -12,8 +12,8 @@ import structlog
 from app.errors import StopProgram
 from app.messaging.bulk_connection import BulkConnection, ReplyReader, pack
 from app.messaging.client import fix_for, is_refusal
-from app.settings import masked
 from app.timing import Backoff
+from app.urls import masked
 
 log = structlog.stdlib.get_logger(__name__)
 

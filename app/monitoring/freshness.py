@@ -4,7 +4,6 @@ Workers are many short-lived processes that Prometheus cannot scrape. Each task 
 measurements to a histogram in Redis, in one call, and the bridge exports that.
 """
 
-import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from app.domain import PERFORMANCE, Update, time_in
 from app.errors import RetryLater
 from app.messaging import connect, reaching
 from app.monitoring.metrics import FRESHNESS
+from app.timing import now_us
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -68,7 +68,7 @@ class MeasuredFirebase:
     def store_many(self, updates: Sequence[Update]) -> None:
         """Store several values in one request; raise what the client raises."""
         self._firebase.store_many(updates)
-        now = time.time_ns() // 1000
+        now = now_us()
         for symbol, key, value in updates:
             timestamp_us = time_in(value) if key == PERFORMANCE else None
             if timestamp_us is not None:

@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
-from app.settings import Settings, masked
+from app.settings import Settings
+from app.urls import masked
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 # Characters that a terminal, or a reader of lines, takes for the end of a line or worse.

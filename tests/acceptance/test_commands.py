@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from app.accounting import FILE_NAME, Ledger
 from app.dev.processes import free_port
 from app.domain import ProfitReport, day_of, to_text
+from app.timing import now_us
 from tests.system import PATIENCE, ROOT, System, run, run_here, wait_until
 
 CELERY_WORDS = ("celery", "-A", "tasks")
@@ -93,7 +93,7 @@ def test_another_kind_of_report_on_the_same_day_is_refused_before_anything_is_co
     tmp_path: Path,
 ) -> None:
     ledger = Ledger(tmp_path)
-    at = time.time_ns() // 1000
+    at = now_us()
     ledger.open_day(day_of(at), "increment")
     report = ProfitReport("SOFI", "scale_t", at, 1, 1, 0, 0)
     ledger.record([(report, b"{}")], [], "0-0", to_text(at))

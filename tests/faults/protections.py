@@ -120,7 +120,7 @@ PROTECTIONS = [
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
-        (Edit("app/bridge/service.py", "if self._intake.is_rebuilding:", "if False:"),),
+        (Edit("app/bridge/service.py", "if self.intake.is_rebuilding:", "if False:"),),
     ),
     Protection(
         "a report that moves from an opening balance is marked in the same transaction",
@@ -247,7 +247,7 @@ PROTECTIONS = [
             _FIREBASE + "test_credentials_that_are_wrong_and_then_fixed",
             _FIREBASE + "test_a_fifth_of_the_nodes_corrupted_by_hand",
         ),
-        (Edit("app/bridge/service.py", "self._settings.reconcile_seconds", "86_400"),),
+        (Edit("app/bridge/service.py", "self.settings.reconcile_seconds", "86_400"),),
     ),
     Protection(
         "a subscription that does not answer a PING is given up",

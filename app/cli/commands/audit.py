@@ -1,7 +1,6 @@
 """The audit of a day: compare ledger, daily file and Firebase, and fix what differs."""
 
 import json
-import time
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from app.cli.output import print_json, print_lines, progress
 from app.domain import date_of, day_of
 from app.operations.audit import LEDGER, Auditor, Difference, Findings
 from app.settings import Settings
+from app.timing import now_us
 
 PATIENCE = 6.0
 """Seconds after which a difference is real: a running bridge checks the daily file every second,
@@ -37,7 +37,7 @@ the bridge, if one is running), and stores again what is wrong in Firebase.""")
 )
 def audit(settings: Settings, as_json: bool, day: int | None, fix: bool, within: float) -> int:
     """Compare ledger, daily file and Firebase for one day, and fix what differs if asked to."""
-    today = day_of(time.time_ns() // 1000)
+    today = day_of(now_us())
     auditor = Auditor(settings, today if day is None else day, today)
     fixed: list[str] = []
     before: list[Difference] = []

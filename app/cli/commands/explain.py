@@ -2,7 +2,6 @@
 
 import difflib
 import itertools
-import time
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, store
 from app.errors import RejectMessage, StopProgram, WrongUse
 from app.operations.audit import Breakdown, Step, check_daily_file
 from app.settings import Settings
+from app.timing import now_us
 
 
 @command("""
@@ -41,7 +41,7 @@ def explain(
         symbol = stored_symbol(symbol)
     except RejectMessage as error:
         raise WrongUse(str(error)) from None
-    day = day_of(time.time_ns() // 1000) if day is None else day
+    day = day_of(now_us()) if day is None else day
     with closing(LedgerReader(settings.profit_base_path)) as reader:
         with reader.at_one_moment():
             moment = _moment(reader, day, symbol, settings.profit_report_kind)

@@ -17,9 +17,10 @@ from app.errors import StopProgram, WrongUse
 from app.messaging import connect, reaching
 from app.operations.audit import Breakdown, same_amounts
 from app.publisher import NotPublished, RedisPublisher
-from app.settings import Settings, masked
+from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals
-from app.urls import checked
+from app.timing import now_us
+from app.urls import masked, redis_url
 
 _SECOND = 1_000_000
 _HOUR = 3_600 * _SECOND
@@ -58,7 +59,7 @@ def replay(
         with reader.at_one_moment():
             extent = _extent(reader, day)
             kind = reader.kind_of(day) or settings.profit_report_kind
-        start = time.time_ns() // 1000
+        start = now_us()
         _refuse_midnight(extent, start, speed)
         reports = moved(reader.by_time(day, extent), start, speed)
         if dry_run or target is None:
@@ -95,7 +96,7 @@ def _checked_target(settings: Settings, target: str | None, not_real: bool) -> s
     if target is None:
         raise WrongUse("--to is missing: give the Redis of a development system, or --dry-run")
     try:
-        checked(target)
+        redis_url(target)
     except ValueError as error:
         raise WrongUse(f"--to {masked(target)}: {error}") from None
     refuse_other_machine(target, "--to", not_real)

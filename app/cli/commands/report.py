@@ -16,7 +16,9 @@ from app.domain import FIELDS, MILLIONTHS, ProfitReport, read_report, reported_s
 from app.errors import RejectMessage, RetryLater, WrongUse
 from app.operations.round_trip import RoundTrip
 from app.publisher import NotPublished, Published, RedisPublisher
-from app.settings import Settings, masked
+from app.settings import Settings
+from app.timing import now_us
+from app.urls import masked
 
 WAIT_SECONDS = 30.0
 SENDER = "by_hand"
@@ -135,7 +137,7 @@ def _checked(data: dict[str, Any], sender: str) -> ProfitReport:
     """Read the report as a bridge does; raise WrongUse if a bridge would reject it."""
     message = json.dumps({"data": data, "sender": sender}).encode()
     try:
-        return read_report(message, time.time_ns() // 1000)[0]
+        return read_report(message, now_us())[0]
     except RejectMessage as error:
         raise WrongUse(f"not sent: {error}") from None
 

@@ -20,6 +20,7 @@ from app.operations.audit import Breakdown
 from app.publisher import RedisPublisher
 from app.settings import Settings
 from app.shutdown import ShutdownRequested, ShutdownSignals
+from app.timing import now_us
 
 SECONDS = 60.0
 MOST_FILLS = 10_000_000
@@ -93,7 +94,7 @@ def simulate(
             plan = moments(fills, seconds, chance)
             for sender, data in trade(traders, plan, publisher, chance, signals.sleep):
                 message = json.dumps({"data": data, "sender": sender}).encode()
-                report, _ = read_report(message, time.time_ns() // 1000)
+                report, _ = read_report(message, now_us())
                 days[day_of(report.timestamp_us)].add(report)
                 done += 1
                 took = time.monotonic() - began

@@ -17,8 +17,8 @@ from app.operations.doctor.findings import (
     Finding,
     one_line,
 )
-from app.settings import Settings, masked
-from app.urls import tls_of, without_tls_options
+from app.settings import Settings
+from app.urls import masked, tls_of, without_tls_options
 
 TASKS = {"tasks.store_performance", "tasks.store_ticker_data", "tasks.store_in_bulk"}
 """The tasks that a worker must know."""

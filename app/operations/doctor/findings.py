@@ -13,7 +13,8 @@ from redis.exceptions import NoPermissionError
 
 from app.errors import SEE_DOCTOR, ProfitBridgeError
 from app.messaging import connect, fix_for
-from app.settings import Settings, masked
+from app.settings import Settings
+from app.urls import masked
 
 OK, WARN, FAIL, SKIPPED = "ok", "warn", "FAIL", "skipped"
 

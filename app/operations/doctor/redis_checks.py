@@ -8,7 +8,7 @@ import redis
 from app.domain import AHEAD_LIMIT
 from app.messaging import fix_for
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
-from app.settings import masked
+from app.urls import masked
 
 _MEMORY_FULL, _MEMORY_LOW = 0.95, 0.75
 _MEGABYTE = 1024 * 1024

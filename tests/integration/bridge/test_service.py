@@ -90,7 +90,7 @@ def bridge_with(
         health = Health(subscription, dispatcher, folder)
         publisher = performance_publisher or PerformancePublisher(url)
         bridge = Bridge(
-            settings,
+            settings=settings,
             shutdown=shutdown,
             breaker=breaker,
             intake=Intake(subscription, journal, ledger, breaker),

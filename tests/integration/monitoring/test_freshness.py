@@ -1,6 +1,5 @@
 """How old performances were when Firebase took them, as all workers together saw it."""
 
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +8,7 @@ import redis
 from app.domain import Update, to_text
 from app.errors import RetryLater
 from app.monitoring import FRESHNESS, FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
+from app.timing import now_us
 
 
 class Takes:
@@ -24,7 +24,7 @@ class TakesNothing:
 
 
 def performance(seconds_ago: float, symbol: str = "SOFI") -> Update:
-    at = time.time_ns() // 1000 - int(seconds_ago * 1_000_000)
+    at = now_us() - int(seconds_ago * 1_000_000)
     return Update(symbol, "performance", {"total": 1.0, "timestamp": to_text(at)})
 
 

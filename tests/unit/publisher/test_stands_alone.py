@@ -4,7 +4,6 @@ import ast
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from app.domain import read_report
 from app.messaging import append, connect, journal_name
 from app.publisher import RedisPublisher, sender
 from app.publisher.sender import Sender
+from app.timing import now_us
 from tests.system import ROOT, report
 
 FOLDER = ROOT / "app" / "publisher"
@@ -88,7 +88,7 @@ def test_the_bridge_reads_what_is_published(tmp_path: Path) -> None:
     made, recorder = recorded(tmp_path)
     made.publish(channels.PROFIT_REPORT, report("SOFI", 12.5), "bot")
     made.publish("TICKER_UPDATES_SOFI", {"type": "price"})
-    read, journal = read_report(recorder.reports[0], time.time_ns() // 1000)
+    read, journal = read_report(recorder.reports[0], now_us())
     assert (read.symbol, read.sender) == ("SOFI", "bot")
     assert journal == journal_name(connect(URL))
     ((channel, message),) = recorder.others

@@ -1,0 +1,29 @@
+"""The latest value of each slot is taken from what is published."""
+
+import json
+
+from app.bridge.ticker_updates import latest_values
+
+
+def _message(**data: object) -> bytes:
+    return json.dumps({"data": data}).encode()
+
+
+def _price(symbol: str, price: float) -> bytes:
+    now = "2025-05-15T13:32:56+00:00"
+    return _message(type="price", symbol=symbol, price=price, volume=1, timestamp=now)
+
+
+def test_the_last_value_of_a_slot_counts_and_what_is_no_value_comes_with_its_reason() -> None:
+    values, rejected = latest_values(
+        [
+            (b"TICKER_UPDATES_SOFI", _price("SOFI", 1)),
+            (b"TICKER_UPDATES_AMD", _price("AMD", 3)),
+            (b"TICKER_UPDATES_SOFI", _price("SOFI", 2)),
+            (b"TICKER_UPDATES_SOFI", b"{"),
+            (b"SOMETHING_ELSE", b"{"),
+        ]
+    )
+    prices = {slot: json.loads(value)["price"] for slot, value in values.items()}
+    assert prices == {("SOFI", "price"): 2, ("AMD", "price"): 3}
+    assert [(message, error.code) for message, error in rejected] == [(b"{", "not_json")]
