@@ -105,8 +105,8 @@ def _print_symbol(
 ) -> Figures:
     """Print the reports as they are read, with the sum after each; return the last figures."""
     symbol, day, kind, opening_balances, extent = moment
-    opening = opening_balances.get(symbol)
-    figures = opening or ZERO
+    carried_over = opening_balances.get(symbol)
+    figures = carried_over or ZERO
     breakdown = Breakdown(kind, {symbol: figures})
     reports = reader.reports(day, after=extent.first - 1, up_to=extent.last, symbol=symbol)
     stepping = map(breakdown.add, reports)
@@ -115,7 +115,7 @@ def _print_symbol(
         figures = step.figures
     if as_json:
         before = {"reports": skipped, "sum": amount_table.numbers(figures)}
-        balance = None if opening is None else amount_table.numbers(opening)
+        balance = None if carried_over is None else amount_table.numbers(carried_over)
         print_json_line(moment.as_json() | {"opening_balance": balance, "left_out": before})
     else:
         print_lines(
@@ -123,8 +123,8 @@ def _print_symbol(
             "",
             f"{'time':<15}  {'sender':<12}{amount_table.heading(*FIELDS, 'sum')}".rstrip(),
         )
-        if opening is not None:
-            print_lines(_line("opening balance", "daily file", opening, opening.total))
+        if carried_over is not None:
+            print_lines(_line("opening balance", "daily file", carried_over, carried_over.total))
         if skipped:
             print_lines(_line("...", f"{skipped:,} earlier", figures, figures.total))
     for step in stepping:
