@@ -1,6 +1,6 @@
 """The bridge, with a main loop that hangs once a file is there: `bridge_that_hangs.py FILE`.
 
-What takes no time limit in a real one, a disk that does not answer, cannot be had in a test.
+In production only something without a timeout hangs it, such as a disk. A test cannot have that.
 """
 
 import sys

@@ -53,7 +53,7 @@ def test_a_missing_credential_file_is_one_line_from_bridge_and_worker() -> None:
         assert_one_line(done.stderr, "GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
 
 
-def test_a_worker_without_any_database_says_what_to_set() -> None:
+def test_a_worker_without_a_database_says_what_to_set() -> None:
     done = run(*CELERY, "worker")
     assert done.returncode == 2
     assert_one_line(done.stderr, "FIREBASE_DATABASE_URL is not set")
@@ -86,7 +86,9 @@ def test_a_wrong_password_is_one_line_at_once(system: System) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line() -> None:
     done = run("-m", "app", "bridge", PROFIT_BASE_PATH=os.devnull)
     assert done.returncode == 2
-    assert_one_line(done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written", "correct the setting")
+    assert_one_line(
+        done.stderr, "PROFIT_BASE_PATH=/dev/null cannot be written", "correct the setting"
+    )
 
 
 def test_another_kind_of_report_on_the_same_day_is_refused_before_anything_is_connected(
@@ -118,8 +120,8 @@ def test_a_damaged_ledger_ends_the_bridge_with_one_line_that_says_where_to_look(
     done = system.run("-m", "app", "bridge")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    said = done.stderr.splitlines()[-1]
-    assert_one_line(said, str(system.base), "cannot be", "python -m app doctor")
+    line = done.stderr.splitlines()[-1]
+    assert_one_line(line, str(system.base), "cannot be", "python -m app doctor")
 
 
 @pytest.mark.parametrize("words", [("explain", "SOFI"), ("audit",), ("rejected",)])

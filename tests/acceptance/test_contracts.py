@@ -20,7 +20,7 @@ from tests.system import System, now_text, report, wait_until
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system that runs, and has not been told anything yet."""
+    """A system that runs, and has received nothing yet."""
     system = System(tmp_path_factory.mktemp("system"))
     try:
         system.start_bridge()
@@ -56,11 +56,14 @@ def test_what_the_programs_send_and_store_keeps_its_form(system: System) -> None
         },
     ]  # fmt: skip
     publisher = RedisPublisher(system.redis_server.url, spool=system.folder / "spool")
-    with system.listening() as told, system.listening("PROFIT_REPORT", "TICKER_UPDATES_*") as sent:
+    with (
+        system.listening() as published,
+        system.listening("PROFIT_REPORT", "TICKER_UPDATES_*") as sent,
+    ):
         publisher.publish("PROFIT_REPORT", report("brk.b", 12.340000000000002), sender="scale_t")
         for update in updates:
             publisher.publish("TICKER_UPDATES_BRK.B", update, sender="scale_t")
-        from_bridge, from_bot = told.wait_for(2), sent.wait_for(3)
+        from_bridge, from_bot = published.wait_for(2), sent.wait_for(3)
     publisher.close()
 
     for message in (*journaled(system), from_bot[0][1]):

@@ -59,14 +59,14 @@ def test_a_write_that_lands_after_its_timeout_changes_nothing(system: System) ->
     assert not FailedStores(system.redis_server.url).read()
 
 
-def test_a_performance_of_the_future_is_told_and_fixed_by_audit(system: System) -> None:
+def test_a_performance_of_the_future_is_reported_and_fixed_by_audit(system: System) -> None:
     system.report("SOFI", 1)
     wait_until(lambda: totals(system) == {"SOFI": 1, AGGREGATE: 1}, "both stored")
     wrong = report("SOFI", 50) | {"timestamp": FAR}
     del wrong["symbol"]
     system.firebase.put("services/SOFI/performance", wrong)
     system.publish(envelope(report("SOFI", 2)))
-    wait_until(lambda: bool(FailedStores(system.redis_server.url).read()), "told")
+    wait_until(lambda: bool(FailedStores(system.redis_server.url).read()), "a failed store")
     (failed,) = FailedStores(system.redis_server.url).read()
     assert f"of {FAR}: if that one is wrong, run python -m app audit --fix" in failed["reason"]
     assert system.firebase.get("services/SOFI/performance/total") == 50

@@ -41,8 +41,8 @@ def call(system: System, expression: str, **environment: str) -> tuple[str, str]
 
 
 def test_a_direct_call_writes_and_says_so(system: System) -> None:
-    said, errors = call(system, 'store_performance("SOFI", data)')
-    assert (said, errors) == ("stored services/SOFI/performance", "")
+    printed, errors = call(system, 'store_performance("SOFI", data)')
+    assert (printed, errors) == ("stored services/SOFI/performance", "")
     stored = system.firebase.get("services/SOFI/performance")
     assert set(stored) == {"total", "unrealized", "realized", "converted", "timestamp"}
     assert stored["total"] == 28.76
@@ -54,8 +54,8 @@ def test_an_eager_call_writes_too(system: System) -> None:
 
 
 def test_the_general_form_takes_any_key(system: System) -> None:
-    said, _ = call(system, 'store_ticker_data("SOFI", "orders/7.1", {"event": "fill"})')
-    assert said == "stored services/SOFI/orders/7!2E1"
+    printed, _ = call(system, 'store_ticker_data("SOFI", "orders/7.1", {"event": "fill"})')
+    assert printed == "stored services/SOFI/orders/7!2E1"
     assert system.firebase.get("services/SOFI") == {"orders": {"7!2E1": {"event": "fill"}}}
 
 
@@ -71,15 +71,15 @@ def test_a_performance_has_its_five_fields_in_the_general_form_too(system: Syste
 def test_an_older_value_does_not_replace_a_newer_one(system: System) -> None:
     older = '{**data, "total": 1, "timestamp": "2025-05-15T13:32:56+00:00"}'
     call(system, 'store_performance("SOFI", data)')
-    said, _ = call(system, f'store_performance("SOFI", {older})')
-    assert "or a newer one, is stored already" in said
+    printed, _ = call(system, f'store_performance("SOFI", {older})')
+    assert "or a newer one, is stored already" in printed
     assert system.firebase.get("services/SOFI/performance/total") == 28.76
 
 
 def test_the_last_call_wins_of_any_number_with_the_same_timestamp(system: System) -> None:
     calls = '[store_performance("SOFI", {**data, "total": n}) for n in range(1, 5)]'
-    said, _ = call(system, calls)
-    assert said.count("stored services/SOFI/performance") == 4
+    printed, _ = call(system, calls)
+    assert printed.count("stored services/SOFI/performance") == 4
     assert system.firebase.get("services/SOFI/performance/total") == 4
 
 
@@ -96,8 +96,8 @@ def test_a_call_writes_also_what_is_stored_already_so_a_node_that_was_removed_is
 def test_a_value_of_the_far_future_gives_way_to_the_next_of_the_bridge(system: System) -> None:
     future = '{**data, "timestamp": "9999-12-31T23:59:59+00:00"}'
     call(system, f'store_performance("SOFI", {future})')
-    said, _ = call(system, 'store_performance("SOFI", data)')
-    assert "or a newer one, is stored already" in said
+    printed, _ = call(system, 'store_performance("SOFI", data)')
+    assert "or a newer one, is stored already" in printed
     # As a bridge does: a value that it announced.
     update = Update("SOFI", PERFORMANCE, report("SOFI", 30))
     (candidate,) = LatestValueRegister(system.redis_server.url).announce([update])
@@ -112,8 +112,8 @@ def test_an_unreachable_firebase_is_one_clear_error(system: System, how: str) ->
     arguments = '("SOFI", data)' if how.endswith("apply") else '"SOFI", data'
     host = f"127.0.0.1:{free_port()}"
     expression = f"{how}({arguments})" + (".get()" if how.endswith("apply") else "")
-    said, errors = call(system, expression, FIREBASE_DATABASE_EMULATOR_HOST=host)
-    assert said == ""
+    printed, errors = call(system, expression, FIREBASE_DATABASE_EMULATOR_HOST=host)
+    assert printed == ""
     last = errors.splitlines()[-1]
     assert f"cannot write to Firebase at http://{host}" in last
 

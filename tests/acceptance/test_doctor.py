@@ -216,7 +216,7 @@ def test_each_fault_is_found_and_named_with_its_fix_and_nothing_else(
                     assert not any("\n" in line for line in lines)
 
 
-def test_a_healthy_system_is_told_as_healthy_and_a_denial_as_what_it_is(running: System) -> None:
+def test_a_healthy_system_is_reported_healthy_and_a_denial_as_a_denial(running: System) -> None:
     done = doctor(running)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "\nall is well\n" in done.stdout
@@ -241,9 +241,7 @@ def test_a_healthy_system_is_told_as_healthy_and_a_denial_as_what_it_is(running:
     assert findings["rejected"]["fix"] == "see python -m app rejected"
 
 
-def test_what_was_not_looked_at_is_told_beside_that_all_is_well(
-    running: System, tmp_path: Path
-) -> None:
+def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Path) -> None:
     done = running.command("doctor", PROFIT_BASE_PATH=str(tmp_path))
     assert done.returncode == 0, done.stdout
     skipped = done.stdout.count("skipped ")

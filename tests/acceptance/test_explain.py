@@ -100,11 +100,11 @@ def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> N
 
 
 def test_the_sums_of_an_imported_day_begin_at_its_opening_balance(tmp_path: Path) -> None:
-    opening = {
+    opening_balance = {
         "SOFI": Figures(10_000_000, 0, 10_000_000, 0, hour(DAY, 9)),
         "aggregate": Figures(12_000_000, 0, 12_000_000, 0, hour(DAY, 9)),
     }
-    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening_balance=opening)
+    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening_balance=opening_balance)
     code, out, _ = explain(tmp_path, "SOFI")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
@@ -144,7 +144,7 @@ def test_a_snapshot_that_is_older_is_said_to_replace_nothing(tmp_path: Path) -> 
     assert lines[4].endswith("5.00  older: replaces nothing")
 
 
-def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
+def test_a_daily_file_with_other_figures_is_reported_with_exit_code_1(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.operations.audit.daily_file_check.FILE_WITHIN", 0.1)
@@ -160,7 +160,7 @@ def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "error"),
     [
         (("SOFY",), 1, f"no SOFY on {DATE}; did you mean SOFI?"),
         (("ZZZZ",), 1, "there are AMD, SOFI"),
@@ -171,13 +171,13 @@ def test_a_daily_file_that_shows_something_else_is_told_with_exit_code_1(
     ],
 )
 def test_what_is_not_there_is_one_line_that_says_what_is(
-    base: Path, words: tuple[str, ...], code: int, said: str
+    base: Path, words: tuple[str, ...], code: int, error: str
 ) -> None:
     day = () if "--day" in words else ("--day", DATE)
     done = run_here({"PROFIT_BASE_PATH": str(base)}, "explain", *words, *day)
     assert (done.returncode, done.stdout) == (code, "")
     assert len(done.stderr.splitlines()) == 1
-    assert said in done.stderr
+    assert error in done.stderr
 
 
 def test_no_ledger_is_one_line(tmp_path: Path) -> None:

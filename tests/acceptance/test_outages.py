@@ -28,7 +28,7 @@ def test_a_redis_that_neither_answers_nor_closes_is_noticed_and_found_again(
     wait_until(lambda: in_firebase(system) == 2, "the report after")
 
 
-def test_a_bridge_that_is_to_stop_waits_once_for_a_redis_that_does_not_answer(
+def test_a_stopping_bridge_waits_once_for_a_redis_that_does_not_answer(
     system: System,
 ) -> None:
     bridge = system.start_bridge()
@@ -43,9 +43,9 @@ def test_a_bridge_that_is_to_stop_waits_once_for_a_redis_that_does_not_answer(
     bridge.signal(signal.SIGCONT)
     assert bridge.wait(PATIENCE) == 0
     system.redis_server.signal(signal.SIGCONT)
-    said = bridge.log.read_text()
+    log = bridge.log.read_text()
     # Each wait takes 2 s, and it is to be over in 5 s.
-    assert said.count("not_published") + said.count("journal_not_") == 1, said
+    assert log.count("not_published") + log.count("journal_not_") == 1, log
     assert system.total() == 2
 
 

@@ -1,4 +1,4 @@
-"""A bot's reports arrive once and in order whatever Redis does, and it is told what happened."""
+"""A bot's reports arrive once and in order whatever Redis does, and it learns what happened."""
 
 import json
 import os
@@ -382,7 +382,7 @@ def test_a_report_that_redis_refuses_waits_until_it_does_not_and_prices_go_on(
     wait_until(lambda: journaled(system) == [1, 2], "both")
 
 
-def test_a_report_that_nobody_could_keep_is_told_with_both_reasons(
+def test_a_report_that_cannot_be_spooled_either_fails_with_both_reasons(
     system: System, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "blocked"

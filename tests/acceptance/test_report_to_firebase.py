@@ -62,7 +62,9 @@ def test_a_report_reaches_file_listeners_and_firebase_to_the_cent(system: System
     wait_until(lambda: system.firebase.get() == tree, "Firebase equal to what was reported")
 
 
-def test_every_report_of_a_burst_is_told_in_order_and_so_is_the_account(system: System) -> None:
+def test_every_report_of_a_burst_is_published_in_order_and_so_is_the_account(
+    system: System,
+) -> None:
     """Several batches, of which each is sent while Redis is still at the one before."""
     count = 3_500
     system.start_bridge()
@@ -73,12 +75,12 @@ def test_every_report_of_a_burst_is_told_in_order_and_so_is_the_account(system: 
             pipeline.publish("PROFIT_REPORT", message)
         pipeline.execute()
         heard = listener.wait_for(2 * count)
-    told = [(body["data"]["symbol"], body["data"]["total"]) for _, body in heard]
+    published = [(body["data"]["symbol"], body["data"]["total"]) for _, body in heard]
     expected = []
     for number in range(count):
         of_symbol = number // 2 + 1
         expected += [("SOFI" if number % 2 else "HOOD", of_symbol), ("aggregate", number + 1)]
-    assert told == expected
+    assert published == expected
 
 
 def test_an_order_is_stored_as_it_is_whatever_its_keys_mean_to_celery(system: System) -> None:
@@ -188,7 +190,7 @@ def test_bad_input_is_kept_with_its_reason_and_stops_nothing(system: System) -> 
     assert bridge.exit_code is None
 
 
-def test_the_day_of_adoption_is_continued_and_not_overwritten(system: System) -> None:
+def test_an_imported_day_is_continued_and_not_overwritten(system: System) -> None:
     sample = {
         "SOFI": {"total": 28.76, "unrealized": 28.76, "realized": 0.0, "converted": 0.0,
                  "timestamp": "2025-05-15T13:32:56.582434+00:00"},

@@ -64,7 +64,7 @@ def test_a_journaled_report_is_counted_and_published_once(
     assert [body["data"]["total"] for _, body in heard] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
-def test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twice(
+def test_a_lost_ledger_is_rebuilt_from_the_daily_file_and_counts_nothing_twice(
     system: System, publisher: RedisPublisher
 ) -> None:
     bridge = system.start_bridge()
@@ -84,7 +84,7 @@ def test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twi
     assert_clean(system, today())
 
 
-def test_a_lost_ledger_begins_yesterday_from_its_file_too(
+def test_a_lost_ledger_rebuilds_yesterday_from_its_file_too(
     system: System, publisher: RedisPublisher
 ) -> None:
     """Also on a day of which there is no file yet."""

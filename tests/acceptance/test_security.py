@@ -105,7 +105,9 @@ def test_a_listener_can_listen_and_nothing_else(guarded: RedisServer) -> None:
                 heard.get_message(timeout=5)
             with redis.Redis.from_url(guarded.url) as admin:
                 admin.publish("TICKER_UPDATES_SOFI", "x")
-            wait_until(lambda: (heard.get_message(timeout=0.1) or {}).get("data") == b"x", "news")
+            wait_until(
+                lambda: (heard.get_message(timeout=0.1) or {}).get("data") == b"x", "a message"
+            )
         for words in (
             ("PUBLISH", "PROFIT_REPORT", "x"), ("XADD", JOURNAL, "*", "message", "x"),
             ("XRANGE", JOURNAL, "-", "+"), ("GET", "x"), ("LPUSH", "profit-bridge", "a task"),
@@ -172,7 +174,7 @@ def test_a_pickled_task_is_refused_and_runs_nothing(system: System) -> None:
     assert not trace.exists()
 
 
-def test_a_journal_that_a_bot_has_used_up_is_begun_anew(system: System) -> None:
+def test_a_journal_whose_positions_a_bot_used_up_is_started_again(system: System) -> None:
     """The most that a bot can break for others; the fix is the one of docs/security.md."""
     bot = url_of(system.redis_server, "bot")
     with redis.Redis.from_url(bot) as client:

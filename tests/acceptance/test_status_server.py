@@ -64,16 +64,18 @@ class Watched:
         """The page /readyz, once it is that."""
         pages: list[str] = []
 
-        def said() -> bool:
+        def is_shown() -> bool:
             answer = self.get("readyz")
             pages.append(answer.text)
             return answer.status_code == status and words in answer.text
 
-        wait_until(said, f"{status} {words!r}")
+        wait_until(is_shown, f"{status} {words!r}")
         return pages[-1]
 
 
-def test_what_became_of_reports_is_counted_and_nothing_undeclared_is_told(system: System) -> None:
+def test_outcomes_of_reports_are_counted_and_no_undeclared_metric_is_exposed(
+    system: System,
+) -> None:
     bridge = Watched(system.start_bridge(METRICS_ADDRESS=ANY_PORT))
     first = system.report("SOFI", 1.5)
     system.publish(envelope(first))
@@ -103,8 +105,8 @@ def test_what_became_of_reports_is_counted_and_nothing_undeclared_is_told(system
     assert figures["profit_bridge_ready"] == figures["profit_bridge_subscribed"] == 1
 
     page = bridge.get("metrics").text
-    told = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE profit_")}
-    assert told == {metric.name for metric in METRICS}
+    exposed = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE profit_")}
+    assert exposed == {metric.name for metric in METRICS}
     if shutil.which("promtool") is None:
         pytest.skip("promtool is missing: install prometheus")
     checked = subprocess.run(
@@ -128,7 +130,7 @@ def test_freshness_is_that_of_what_is_stored_for_the_first_time(system: System) 
     assert figures["profit_bridge_freshness_seconds_bucket 60.0"] == 2
 
 
-def test_a_redis_that_stands_still_or_is_gone_is_named_and_its_password_is_not(
+def test_a_redis_that_hangs_or_is_gone_is_named_and_its_password_is_not(
     system: System,
 ) -> None:
     url = system.redis_server.url.replace("://", "://:hush@")
@@ -137,11 +139,11 @@ def test_a_redis_that_stands_still_or_is_gone_is_named_and_its_password_is_not(
     bridge.wait_until_ready_says(200, "ok")
 
     system.redis_server.signal(signal.SIGSTOP)
-    said = bridge.wait_until_ready_says(503, "dispatcher: cannot use Redis")
+    reason = bridge.wait_until_ready_says(503, "dispatcher: cannot use Redis")
     page = bridge.get("metrics").text
     assert "profit_bridge_ready 0.0\n" in page
     assert "profit_bridge_slots_open" not in page  # unknown is not 0
-    assert "hush" not in said + page
+    assert "hush" not in reason + page
 
     system.redis_server.signal(signal.SIGKILL)
     bridge.wait_until_ready_says(503, "redis: not subscribed")
@@ -193,12 +195,12 @@ def test_a_port_that_is_taken_is_one_line_and_everything_is_counted(system: Syst
         bridge = system.start_bridge(METRICS_ADDRESS=address)
         system.report("SOFI", 2)
         wait_until(lambda: "SOFI" in system.daily_file(), "the report")
-    said = [line for line in bridge.log.read_text().splitlines() if "status_" in line]
-    assert len(said) == 1
-    assert f"status_not_served address={address} reason=Address already in use" in said[0]
+    lines = [line for line in bridge.log.read_text().splitlines() if "status_" in line]
+    assert len(lines) == 1
+    assert f"status_not_served address={address} reason=Address already in use" in lines[0]
 
 
-def test_those_who_ask_and_do_not_read_hold_nothing_up(system: System) -> None:
+def test_clients_that_do_not_read_hold_nothing_up(system: System) -> None:
     bridge = Watched(system.start_bridge(METRICS_ADDRESS=ANY_PORT))
     host, _, port = bridge.host.partition(":")
     with ExitStack() as slow:
@@ -227,11 +229,11 @@ def test_the_subscriber_is_watched_in_the_same_way(system: System) -> None:
 
 
 def lines_of(process: Process) -> list[dict[str, object]]:
-    """All that it has said, each line as the JSON object that it must be."""
+    """Parse its log, in which each line must be a JSON object."""
     return [json.loads(line) for line in process.log.read_text().splitlines()]
 
 
-def test_bridge_worker_and_flower_say_one_json_object_in_a_line(system: System) -> None:
+def test_bridge_worker_and_flower_log_one_json_object_per_line(system: System) -> None:
     system.environment["LOG_FORMAT"] = "json"
     port = str(free_port())
     flower = system.start(
@@ -244,14 +246,14 @@ def test_bridge_worker_and_flower_say_one_json_object_in_a_line(system: System) 
     wait_until(lambda: "messages_rejected" in bridge.log.read_text(), "the refusal")
     wait_until(lambda: "succeeded" in worker.log.read_text(), "a task")
     wait_until(lambda: "Visit me at" in flower.log.read_text(), "Flower")
-    # Before they are told to stop: to that Celery answers on the screen, and not in its log.
+    # Read before they are stopped: Celery answers a signal on the screen, not in its log.
     assert lines_of(worker)
     assert lines_of(flower)
     bridge.signal(signal.SIGTERM)
     assert bridge.wait(30) == 0
-    said = {str(line["event"]): line for line in lines_of(bridge)}
-    assert said.keys() >= {"subscribed", "bridge_started", "messages_rejected", "bridge_stopped"}
-    fields = said["messages_rejected"]["fields"]
+    events = {str(line["event"]): line for line in lines_of(bridge)}
+    assert events.keys() >= {"subscribed", "bridge_started", "messages_rejected", "bridge_stopped"}
+    fields = events["messages_rejected"]["fields"]
     assert isinstance(fields, dict)
     assert fields["count"] == 1
     assert fields["last"].endswith(": " + repr('a "b"\nc'))

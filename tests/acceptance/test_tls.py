@@ -69,7 +69,7 @@ def test_a_report_goes_all_the_way_over_tls_and_flower_sees_the_queue(tls: Tls) 
     wait_until(is_shown, "the queue in Flower")
 
 
-def test_who_does_not_convince_is_one_line_with_the_fix(tls: Tls, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_one_line_with_the_fix(tls: Tls, tmp_path: Path) -> None:
     other = Authority(tmp_path, "other")
     done = tls.system.run("-m", "app", "bridge", REDIS_URL=tls.url(other))
     assert done.returncode == 1
@@ -88,13 +88,13 @@ def test_each_way_of_getting_tls_wrong_has_its_own_fix(tls: Tls) -> None:
         f"rediss://{HOST}:{plain}/0": "start REDIS_URL with redis://",
     }
 
-    def said(url: str) -> str:
+    def refusal(url: str) -> str:
         with pytest.raises(StopProgram) as stopped:
             Subscription(url, ["PROFIT_REPORT"]).start()
         return str(stopped.value)
 
     with ThreadPoolExecutor() as threads:
-        for fix, text in zip(fixes.values(), threads.map(said, fixes), strict=True):
+        for fix, text in zip(fixes.values(), threads.map(refusal, fixes), strict=True):
             assert fix in text
 
 

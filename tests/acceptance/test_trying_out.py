@@ -68,12 +68,12 @@ def test_a_report_by_hand_is_counted_and_seen_in_firebase(desk: System) -> None:
     words = ("report", "hand", "--unrealized", "-1.5", "--realized", "30.26", "--converted", "0.1")
     done = desk.command(*words, "--wait", "--json", "--sender", "me")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert amounts(told["sent"]) == [28.86, -1.5, 30.26, 0.1]
-    assert told["sent"]["symbol"] == "HAND"
-    assert (told["listeners"], told["spooled"]) == (1, False)
-    assert told["counted"]["figures"]["total"] == 28.86
-    assert desk.firebase.get("services/HAND/performance") == told["counted"]["figures"]
+    printed = json.loads(done.stdout)
+    assert amounts(printed["sent"]) == [28.86, -1.5, 30.26, 0.1]
+    assert printed["sent"]["symbol"] == "HAND"
+    assert (printed["listeners"], printed["spooled"]) == (1, False)
+    assert printed["counted"]["figures"]["total"] == 28.86
+    assert desk.firebase.get("services/HAND/performance") == printed["counted"]["figures"]
     again = desk.command("report", "HAND", "--total", "1", "--realized", "2", "--wait")
     assert again.returncode == 0
     lines = again.stdout.splitlines()
@@ -84,7 +84,7 @@ def test_a_report_by_hand_is_counted_and_seen_in_firebase(desk: System) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (("SOFI", "--realized", "much"), "realized is not a number: 'much'"),
         (("SOFI", "--realized", "nan"), "realized is not a number"),
@@ -103,12 +103,12 @@ def test_a_report_by_hand_is_counted_and_seen_in_firebase(desk: System) -> None:
     ],
 )
 def test_a_report_that_would_not_be_counted_is_not_sent(
-    desk: System, words: tuple[str, ...], said: str
+    desk: System, words: tuple[str, ...], error: str
 ) -> None:
     before = journaled(desk)
     done = desk.command("report", *words)
     assert done.returncode == 2
-    one_line(done.stderr, said)
+    one_line(done.stderr, error)
     assert journaled(desk) == before
 
 
@@ -133,7 +133,7 @@ def test_a_report_without_redis_is_kept_and_sent_by_the_next(tmp_path: Path) -> 
         server.end()
 
 
-def test_nobody_who_counts_is_told_and_so_is_a_firebase_that_does_not_show_it(
+def test_a_missing_bridge_is_reported_and_so_is_a_firebase_that_does_not_show_the_report(
     system: System,
 ) -> None:
     done = system.command("report", "SOFI", "--realized", "1")
@@ -156,9 +156,9 @@ def test_what_the_simulated_bots_add_up_to_is_what_the_daily_file_shows(desk: Sy
     words = ("--bots", "6", "--rate", "60", "--seconds", "2", "--symbols", "sima", "SIM.B", "SIM/C")
     done = desk.command("simulate", *words, "--seed", "3", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["fills"], told["bots"], told["seed"]) == (120, 6, 3)
-    (sums,) = told["sums"].values()
+    printed = json.loads(done.stdout)
+    assert (printed["fills"], printed["bots"], printed["seed"]) == (120, 6, 3)
+    (sums,) = printed["sums"].values()
     assert sums.keys() == {"SIMA", "SIM.B", "SIM/C", AGGREGATE}
     assert sum(sums[name]["reports"] for name in sums) == 240
     assert_in_daily_file(desk, sums)
@@ -178,14 +178,14 @@ def test_ctrl_c_ends_a_simulated_day_early_with_the_sums_so_far(desk: System) ->
     wait_until(lambda: "EARLY" in desk.daily_file(), "trades")
     trading.signal(signal.SIGINT)
     assert trading.wait(10) == 0, trading.log.read_text()
-    told = json.loads(trading.log.read_text())
-    assert 0 < told["fills"] < 30_000
-    (sums,) = told["sums"].values()
+    printed = json.loads(trading.log.read_text())
+    assert 0 < printed["fills"] < 30_000
+    (sums,) = printed["sums"].values()
     assert_in_daily_file(desk, sums)
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "code", "said"),
+    ("words", "environment", "code", "error"),
     [
         ((), {"REDIS_URL": "redis://:hush@10.1.2.3:6379/0"}, 2, "is not on this machine"),
         ((), {"REDIS_URL": "redis://desk.example:6379/0"}, 2, "--not-a-real-account"),
@@ -198,17 +198,17 @@ def test_ctrl_c_ends_a_simulated_day_early_with_the_sums_so_far(desk: System) ->
     ],
 )
 def test_simulated_money_is_kept_out_of_what_may_be_real(
-    desk: System, words: tuple[str, ...], environment: dict[str, str], code: int, said: str
+    desk: System, words: tuple[str, ...], environment: dict[str, str], code: int, error: str
 ) -> None:
     before = journaled(desk)
     done = desk.command("simulate", *words, **environment)
     assert done.returncode == code
-    one_line(done.stderr, said)
+    one_line(done.stderr, error)
     assert "hush" not in done.stderr
     assert journaled(desk) == before
 
 
-def test_a_person_can_give_his_word_that_it_is_no_real_account(desk: System) -> None:
+def test_a_person_can_confirm_that_it_is_no_real_account(desk: System) -> None:
     words = ("--rate", "10", "--seconds", "0.1", "--symbols", "WORD", "--not-a-real-account")
     assert desk.command("simulate", *words, **REAL).returncode == 0
     assert_in_daily_file(desk, {})
@@ -244,9 +244,9 @@ def test_a_replayed_day_makes_the_same_sums_elsewhere(
         done = run_here(recorded, *words, "--json")
         heard = listener.wait_for(240)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["sent"], told["equal"]) == (120, True)
-    assert_in_daily_file(desk, told["sums"])
+    printed = json.loads(done.stdout)
+    assert (printed["sent"], printed["equal"]) == (120, True)
+    assert_in_daily_file(desk, printed["sums"])
     times = [body["data"]["timestamp"] for channel, body in heard if "REP" in channel]
     assert times == sorted(times)
     assert len(set(times)) == 120
@@ -270,7 +270,7 @@ def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "error"),
     [
         ((), 2, "--to is missing"),
         (("--to", "redis://10.1.2.3:6379/0"), 2, "is not on this machine"),
@@ -286,11 +286,11 @@ def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
     ],
 )
 def test_a_replay_that_cannot_be_is_one_line(
-    recorded: dict[str, str], words: tuple[str, ...], code: int, said: str
+    recorded: dict[str, str], words: tuple[str, ...], code: int, error: str
 ) -> None:
     done = run_here(recorded, "replay", "--day", DATE, *words)
     assert (done.returncode, done.stdout) == (code, "")
-    one_line(done.stderr, said)
+    one_line(done.stderr, error)
 
 
 def test_a_day_is_not_replayed_into_the_deployment_that_it_is_of(

@@ -86,7 +86,7 @@ def test_the_table_is_sorted_and_filtered_as_asked(shared: Firebase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "given", "code", "said"),
+    ("words", "given", "code", "error"),
     [
         (
             ("--once",),
@@ -100,12 +100,12 @@ def test_the_table_is_sorted_and_filtered_as_asked(shared: Firebase) -> None:
     ],
 )
 def test_what_cannot_be_watched_is_one_line(
-    words: tuple[str, ...], given: dict[str, str], code: int, said: str
+    words: tuple[str, ...], given: dict[str, str], code: int, error: str
 ) -> None:
     done = run_here(given, "watch", *words)
     assert (done.returncode, done.stdout) == (code, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert said in done.stderr
+    assert error in done.stderr
 
 
 def test_a_pipe_gets_a_line_for_each_figure_that_changes_until_sigterm(
@@ -246,7 +246,7 @@ def test_however_it_ends_the_terminal_is_given_back(terminal: Terminal, how: str
     assert terminal.ended() == 0
 
 
-def test_a_firebase_that_goes_away_is_told_and_one_that_is_back_is_live(tmp_path: Path) -> None:
+def test_a_firebase_that_goes_away_is_reported_and_one_that_is_back_is_live(tmp_path: Path) -> None:
     firebase = Firebase(tmp_path)
     terminal = Terminal(firebase)
     try:

@@ -135,7 +135,7 @@ def children_of(process: Process) -> list[int]:
         return [int(pid) for pid in file.read().split()]
 
 
-def test_a_worker_child_killed_in_mid_write_is_made_good(system: System) -> None:
+def test_a_worker_child_killed_in_mid_write_loses_nothing(system: System) -> None:
     system.firebase.faults({"hold": True, "count": 1})
     system.start_bridge(RECONCILE_SECONDS="3600")
     worker = system.start_worker(concurrency=1)

@@ -1,6 +1,6 @@
-"""The bridge, killed by its own hand right after a named step: `bridge_that_dies.py STEP N`.
+"""The bridge, killing itself right after a named step: `bridge_that_dies.py STEP N`.
 
-The steps are wrapped from outside, so that nothing in the program knows of them.
+The steps are wrapped from outside, so the program itself knows nothing of them.
 """
 
 import functools
@@ -33,7 +33,7 @@ def dies_after(method: Callable[..., Any], calls: int) -> Callable[..., Any]:
     def wrapped(*args: Any, **options: Any) -> Any:
         nonlocal left
         result = method(*args, **options)
-        # Waiting and finding nothing is no step.
+        # Waiting in vain is no step.
         if result or result is None or result is False:
             left -= 1
             if left <= 0:

@@ -99,10 +99,10 @@ PROTECTIONS = [
     Protection(
         "a report that an imported file contains is taken from its opening balance",
         (
-            _BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",
+            _BRIDGE + "test_killed_while_a_lost_ledger_is_rebuilt",
             _RESTARTS
-            + "test_a_lost_ledger_is_begun_again_from_the_daily_file_and_counts_nothing_twice",
-            _RESTARTS + "test_a_lost_ledger_begins_yesterday_from_its_file_too",
+            + "test_a_lost_ledger_is_rebuilt_from_the_daily_file_and_counts_nothing_twice",
+            _RESTARTS + "test_a_lost_ledger_rebuilds_yesterday_from_its_file_too",
             _RESTARTS
             + "test_what_the_daily_file_had_counts_once_however_often_it_is_published_again",
         ),
@@ -124,7 +124,7 @@ PROTECTIONS = [
     ),
     Protection(
         "a report that moves from an opening balance is marked in the same transaction",
-        (_BRIDGE + "test_killed_while_a_lost_ledger_is_begun_again",),
+        (_BRIDGE + "test_killed_while_a_lost_ledger_is_rebuilt",),
         (Edit("app/accounting/ledger.py", "published = last_id\n", "pass\n"),),
     ),
     Protection(

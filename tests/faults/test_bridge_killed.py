@@ -47,10 +47,11 @@ def test_killed_right_after_a_step(system: System, record: Record, step: str) ->
     record(f"bridge killed right after {step}", kills, verdict)
 
 
-def test_killed_while_a_lost_ledger_is_begun_again(system: System, record: Record) -> None:
+def test_killed_while_a_lost_ledger_is_rebuilt(system: System, record: Record) -> None:
     """Each start dies right after its first commit: in the midst of what the file has, then later.
 
-    What the file has is never told again, and what came since is told once, and never too small.
+    What the file contains is never published again. Later reports are published once, and their
+    totals are never too small.
     """
     before, kills, since_each = 1300, 3, 3
     sums = {"SOFI": 0.0}
@@ -82,11 +83,11 @@ def test_killed_while_a_lost_ledger_is_begun_again(system: System, record: Recor
         sent = int(sums["SOFI"])
         heard = listener.wait_for(2 * (sent - before))
     publisher.close()
-    told = [body["data"]["total"] for channel, body in heard if channel.endswith("_SOFI")]
-    assert told == list(range(before + 1, sent + 1))
+    totals = [body["data"]["total"] for channel, body in heard if channel.endswith("_SOFI")]
+    assert totals == list(range(before + 1, sent + 1))
     verdict = settle(system, sums, sent, within=30)
     assert not steps_back(system)
-    record("killed while a lost ledger is begun again", kills, verdict)
+    record("killed while a lost ledger is rebuilt", kills, verdict)
 
 
 def test_a_second_bridge_refuses_until_the_first_is_killed(system: System, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""A bridge in this process, where there is more at once than it can handle."""
+"""A bridge in this process that gets more at once than it can handle."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -105,8 +105,8 @@ def bridge_with(
         yield bridge, shutdown
 
 
-def begun(folder: Path) -> Ledger:
-    """A ledger of which it is known that adopted files have nothing of the journal."""
+def ledger_without_imports(folder: Path) -> Ledger:
+    """Return a ledger that has no imported files, so that nothing is left to rebuild."""
     ledger = Ledger(folder)
     ledger.start_rebuilding(START)
     ledger.finish_rebuilding()
@@ -121,7 +121,7 @@ def counted(folder: Path) -> int:
 def test_a_stop_does_not_wait_for_the_end_of_a_long_journal_which_is_counted_at_the_next_start(
     redis_url: str, tmp_path: Path
 ) -> None:
-    begun(tmp_path).close()
+    ledger_without_imports(tmp_path).close()
     reported = 5 * BATCH_SIZE
     journal = WatchedJournal(connect(redis_url))
     with redis.Redis.from_url(redis_url) as bots:
@@ -142,12 +142,10 @@ def test_a_stop_does_not_wait_for_the_end_of_a_long_journal_which_is_counted_at_
     assert counted(tmp_path) == reported
 
 
-def test_whatever_an_earlier_run_has_not_published_a_slow_connection_can_take(
-    redis_url: str, tmp_path: Path
-) -> None:
+def test_a_large_unpublished_backlog_is_published_in_pieces(redis_url: str, tmp_path: Path) -> None:
     recorded = PUBLISHED_AT_ONCE + 1
     at = to_microseconds(now_text())
-    ledger = begun(tmp_path)
+    ledger = ledger_without_imports(tmp_path)
     ledger.open_day(today(), "increment")
     reports = [ProfitReport("SOFI", "", at + n, MILLIONTHS, 0, 0, 0) for n in range(recorded)]
     ledger.record([(report, b"") for report in reports], [], START, "")

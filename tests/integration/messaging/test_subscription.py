@@ -63,9 +63,9 @@ class Server:
             while True:
                 connection, _ = self._server.accept()
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # What redis-py says of itself gets its OK.
-                while b"SUBSCRIBE" not in (said := connection.recv(65536)):
-                    connection.sendall(b"+OK\r\n" * said.count(b"*"))
+                # redis-py introduces itself and expects an OK.
+                while b"SUBSCRIBE" not in (request := connection.recv(65536)):
+                    connection.sendall(b"+OK\r\n" * request.count(b"*"))
                 self._connections.append(connection)
                 self.send(*self._on_subscribing)
 
@@ -134,7 +134,7 @@ def test_a_torn_message_is_not_mixed_with_the_next_connection(
 @pytest.mark.parametrize(
     "refusal", [b"-NOPERM not any more\r\n", b"?what is this\r\n", b":1\r\n", b"*0\r\n"]
 )
-def test_a_refusal_or_nonsense_makes_it_subscribe_anew_and_loses_nothing_before_it(
+def test_a_refusal_or_nonsense_makes_it_subscribe_again_and_loses_nothing_before_it(
     listen: Callable[[Server], Subscription], refusal: bytes
 ) -> None:
     server = Server()
