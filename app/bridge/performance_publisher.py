@@ -35,9 +35,11 @@ class PerformancePublisher:
         # The symbol goes before the first field, in place of the opening bracket.
         commands = [
             pack(
-                "PUBLISH",
-                performance_channel(symbol),
-                b'{"data": {"symbol": "%b", %b%b' % (symbol.encode(), fields[1:], end),
+                (
+                    "PUBLISH",
+                    performance_channel(symbol),
+                    b"".join((b'{"data": {"symbol": "', symbol.encode(), b'", ', fields[1:], end)),
+                )
             )
             for symbol, fields in figures
         ]

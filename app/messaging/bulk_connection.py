@@ -5,7 +5,7 @@ would keep a processor busy. Here it only connects (password, database, TLS) and
 the replies. The bytes go past it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -16,13 +16,10 @@ from app.messaging.client import SOCKET_TIMEOUT, bare_connection
 _READ_SIZE = 64 * 1024
 """Bytes: some hundreds of reports, which stay in the processor's cache until they are handled."""
 
-_pack: Any = hiredis.pack_command
-
-
-def pack(*words: str | bytes) -> bytes:
-    """Encode one command as Redis expects it."""
-    packed: bytes = _pack(words)
-    return packed
+# hiredis's own types allow only one word.
+_pack_command: Any = hiredis.pack_command
+pack: Callable[[tuple[str | bytes, ...]], bytes] = _pack_command
+"""Encodes one command as Redis expects it."""
 
 
 class ReplyReader:

@@ -175,14 +175,14 @@ class Subscription:
                 raise redis.ConnectionError("it does not answer a PING")
         elif now - self._last_received > SILENCE_BEFORE_PING:
             self._last_ping = now
-            connection.send([pack("PING")])
+            connection.send([pack(("PING",))])
 
     def _subscribe(self) -> None:
         connection = BulkConnection(self._url)
         try:
             for command, names in (("SUBSCRIBE", self._channels), ("PSUBSCRIBE", self._patterns)):
                 if names:
-                    connection.send([pack(command, *names)])
+                    connection.send([pack((command, *names))])
             missing = len(self._channels) + len(self._patterns)
             # Only counts confirmations. Messages may arrive on one channel before the next one is
             # confirmed, so `receive` gets the same bytes.
