@@ -25,6 +25,8 @@ class CeleryQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.celery_broker_url
+        # Unless it is set, the broker is at REDIS_URL.
+        self._variable = "REDIS_URL" if self._url == settings.redis_url else "CELERY_BROKER_URL"
         self._client = connect(self._url)
         self._name: str = app.conf.task_default_queue
 
@@ -34,7 +36,7 @@ class CeleryQueue:
         Raises:
             RetryLater: The broker cannot be reached.
         """
-        with reaching(self._url, "CELERY_BROKER_URL"):
+        with reaching(self._url, self._variable):
             return int(self._client.llen(self._name))
 
     def store(self, candidates: Sequence[Candidate]) -> None:

@@ -56,8 +56,10 @@ _OPTIONS = {
 
 def connect(url: str) -> redis.Redis:
     """Return a client that connects when it is first used, and returns bytes as bytes."""
-    over_tls = {"redis_connect_func": _leave_nothing_unread} if url.startswith("rediss:") else {}
-    client: redis.Redis = redis.Redis.from_url(url, **_OPTIONS, **over_tls)
+    options = _options(url)
+    if url.startswith("rediss:"):
+        options["redis_connect_func"] = _leave_nothing_unread
+    client: redis.Redis = redis.Redis.from_url(url, **options)
     return client
 
 
@@ -73,8 +75,16 @@ def _leave_nothing_unread(connection: Any) -> None:
 
 def bare_connection(url: str) -> Any:
     """Return an unconnected redis.Connection whose owner connects it and checks its health."""
-    options = _OPTIONS | {"health_check_interval": 0}
+    options = _options(url) | {"health_check_interval": 0}
     return redis.ConnectionPool.from_url(url, **options).make_connection()
+
+
+def _options(url: str) -> dict[str, Any]:
+    options = dict(_OPTIONS)
+    if url.startswith("unix:"):
+        # redis-py's connection to a socket file does not take it.
+        del options["socket_keepalive"]
+    return options
 
 
 def database_of(client: redis.Redis) -> int:
