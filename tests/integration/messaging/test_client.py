@@ -17,7 +17,12 @@ def test_a_redis_behind_a_socket_file_can_be_asked_and_listened_to(tmp_path: Pat
         with connect(url) as client:
             assert client.publish("PROFIT_REPORT", "a report") == 1
         received: list[Received] = []
-        wait_until(lambda: bool(received.extend(subscription.receive(1, 0.1)) or received), "it")
+
+        def has_arrived() -> bool:
+            received.extend(subscription.receive(1, 0.1))
+            return bool(received)
+
+        wait_until(has_arrived, "the report")
         assert received == [(b"PROFIT_REPORT", b"a report")]
     finally:
         subscription.close()
