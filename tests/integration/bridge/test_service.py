@@ -26,6 +26,7 @@ from app.messaging import (
     CircuitBreaker,
     Journal,
     JournalEntry,
+    Received,
     Subscription,
     connect,
 )
@@ -33,7 +34,7 @@ from app.monitoring import Health, Metrics, StatusServer
 from app.settings import load_settings
 from app.shutdown import ShutdownSignals
 from app.timing import now_us
-from tests.system import Listener, envelope, now_text, report, today
+from tests.system import Listener, envelope, now_text, report, today, wait_until
 
 
 class WatchedJournal(Journal):
@@ -45,6 +46,29 @@ class WatchedJournal(Journal):
         entries = super().read(position, limit, up_to)
         self.on_read(len(entries))
         return entries
+
+
+class EarlyReport(Subscription):
+    """Has a report for the first turn of the loop."""
+
+    def __init__(self, url: str, message: str) -> None:
+        super().__init__(url, [PROFIT_REPORT])
+        self._admin = connect(url)
+        self._early: list[Received] = []
+        self._message = message
+
+    def start(self) -> None:
+        super().start()
+        self._admin.publish(PROFIT_REPORT, self._message)
+        wait_until(lambda: bool(self._early_messages()), "the early report")
+
+    def _early_messages(self) -> list[Received]:
+        self._early += super().receive(1, 0.05)
+        return self._early
+
+    def receive(self, limit: int, timeout: float) -> list[Received]:
+        early, self._early = self._early, []
+        return early or super().receive(limit, timeout)
 
 
 class NoTasks:
@@ -77,6 +101,7 @@ def bridge_with(
     folder: Path,
     performance_publisher: PerformancePublisher | None = None,
     grace: float = FINISH_WITHIN,
+    subscription: Subscription | None = None,
 ) -> Iterator[tuple[Bridge, ShutdownSignals]]:
     """Wire a bridge as `app.__main__` does, but for the workers."""
     settings = load_settings(
@@ -84,7 +109,7 @@ def bridge_with(
     )
     shutdown = ShutdownSignals(grace)
     with closing(Ledger(folder)) as ledger:
-        subscription = Subscription(url, [PROFIT_REPORT])
+        subscription = subscription or Subscription(url, [PROFIT_REPORT])
         dispatcher = Dispatcher(NoTasks(), LatestValueRegister(url))
         breaker, metrics = CircuitBreaker(), Metrics()
         health = Health(subscription, dispatcher, folder)
@@ -164,3 +189,24 @@ def test_a_large_unpublished_backlog_is_published_in_pieces(redis_url: str, tmp_
     # Each report has a message of its symbol and one of the account.
     assert heard == [n for total in range(1, recorded + 1) for n in (total, total)]
     assert performance_publisher.most <= PUBLISHED_AT_ONCE
+
+
+def test_a_report_of_an_imported_file_that_arrives_before_the_journal_is_read_counts_once(
+    redis_url: str, tmp_path: Path
+) -> None:
+    again = envelope(report("SOFI", 1), sender="bot")
+    journal = WatchedJournal(connect(redis_url))
+    with redis.Redis.from_url(redis_url) as bots:
+        bots.xadd(JOURNAL, {"message": again})
+    with bridge_with(journal, redis_url, tmp_path) as (first, shutdown):
+        journal.on_read = lambda _: shutdown.request()
+        first.run()
+    assert counted(tmp_path) == 1
+    for file in tmp_path.glob("ledger.sqlite3*"):
+        file.unlink()
+
+    subscription = EarlyReport(redis_url, again)
+    with bridge_with(journal, redis_url, tmp_path, subscription=subscription) as (second, stop):
+        journal.on_read = lambda _: stop.request()
+        second.run()
+    assert counted(tmp_path) == 1
