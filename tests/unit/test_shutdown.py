@@ -11,14 +11,17 @@ from app.shutdown import ShutdownRequested, ShutdownSignals
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_remembered_and_its_handler_put_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with ShutdownSignals() as signals:
-        signals.check()
-        os.kill(os.getpid(), number)
-        assert signals.is_requested
-        with pytest.raises(ShutdownRequested):
+    before = signal.signal(number, signal.default_int_handler)  # the tests may run under nohup
+    try:
+        with ShutdownSignals() as signals:
             signals.check()
-    assert signal.getsignal(number) == before
+            os.kill(os.getpid(), number)
+            assert signals.is_requested
+            with pytest.raises(ShutdownRequested):
+                signals.check()
+        assert signal.getsignal(number) == signal.default_int_handler
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
