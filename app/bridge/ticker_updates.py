@@ -27,7 +27,7 @@ def latest_values(
     for channel, message in received:
         try:
             if channel.startswith(_UPDATES):
-                update = read_update(message)
+                update = read_update(message, _ticker_of(channel))
             elif channel.startswith(_PERFORMANCE):
                 update = read_performance(message)
             else:
@@ -36,3 +36,8 @@ def latest_values(
         except RejectMessage as error:
             rejected.append((message, error))
     return values, rejected
+
+
+def _ticker_of(channel: bytes) -> str:
+    # What is not UTF-8 is no symbol, and is rejected as one if the message needs it.
+    return channel[len(_UPDATES) :].decode(errors="replace")

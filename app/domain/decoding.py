@@ -74,15 +74,22 @@ def read_performance(message: bytes) -> Update:
     return Update(stored_symbol(data.symbol), PERFORMANCE, _performance(data))
 
 
-def read_update(message: bytes) -> Update:
+def read_update(message: bytes, ticker: str = "") -> Update:
     """Decode a TICKER_UPDATES message: a price or an order.
 
+    A null in it is a node that is not there.
+
+    Args:
+        message: As it was published.
+        ticker: What the channel names, for a message without a symbol.
+
     Raises:
-        RejectMessage: The message is neither.
+        RejectMessage: The message is neither, or cannot be stored.
     """
     data = _decoded(_decode_update, message).data
-    symbol = reported_symbols[data.symbol]
-    to_microseconds(data.timestamp)
+    symbol = reported_symbols[ticker if data.symbol is None else data.symbol]
+    if isinstance(data.timestamp, str):
+        to_microseconds(data.timestamp)
     if isinstance(data, PriceData):
         to_millionths(data.price, "price")
         value = {"price": data.price, "volume": data.volume, "timestamp": data.timestamp}

@@ -46,6 +46,13 @@ Timestamp = Annotated[
         extra_json_schema={"pattern": _TIMESTAMP},
     ),
 ]
+BrokerTimestamp = Annotated[
+    Timestamp | int | float | None,
+    Meta(description="Stored as the broker sent it: ISO 8601, or seconds since 1970."),
+]
+SymbolOfChannel = Annotated[
+    Symbol | None, Meta(description="If it is missing or null, the ticker that the channel names.")
+]
 ShownTimestamp = Annotated[
     str,
     Meta(
@@ -140,16 +147,18 @@ class PerformanceMessage(msgspec.Struct):
 class PriceData(msgspec.Struct, tag_field="type", tag="price"):
     """A price. One equal to the stored price is not written again."""
 
-    symbol: Symbol
     price: Money
-    timestamp: Timestamp
-    volume: Annotated[Amount, Meta(description="Stored unchanged.")] = 0
+    symbol: SymbolOfChannel = None
+    timestamp: BrokerTimestamp = None
+    volume: Annotated[
+        Amount | None, Meta(description="Stored unchanged. A null removes the stored one.")
+    ] = None
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, kw_only=True):
     """What happened to an order; stored unchanged."""
 
-    event: str
+    event: str | None = None
     order: Annotated[
         dict[str, Any],
         Meta(
@@ -170,9 +179,9 @@ class Order(msgspec.Struct):
 class OrderData(msgspec.Struct, tag_field="type", tag="order"):
     """An event of an order."""
 
-    symbol: Symbol
-    timestamp: Timestamp
     order_data: Order
+    symbol: SymbolOfChannel = None
+    timestamp: BrokerTimestamp = None
 
 
 class UpdateEnvelope(msgspec.Struct):
@@ -191,7 +200,7 @@ class UpdateMessage(UpdateEnvelope):
 class OrderNode(Order, kw_only=True):
     """An order as stored. A null field has no node."""
 
-    timestamp: Timestamp
+    timestamp: BrokerTimestamp = None
 
 
 class TickerNode(msgspec.Struct):
@@ -199,7 +208,7 @@ class TickerNode(msgspec.Struct):
 
     price: Amount | UnsetType = UNSET
     volume: Amount | UnsetType = UNSET
-    timestamp: Annotated[Timestamp | UnsetType, Meta(description="Of the price.")] = UNSET
+    timestamp: Annotated[Timestamp | float | UnsetType, Meta(description="Of the price.")] = UNSET
     last_updated: Annotated[
         ShownTimestamp | UnsetType, Meta(description="When the price was stored.")
     ] = UNSET

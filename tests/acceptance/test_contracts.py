@@ -49,7 +49,7 @@ def blocks_with(*words: str) -> list[Block]:
 def test_what_the_programs_send_and_store_keeps_its_form(system: System) -> None:
     order = {"id": "4711.1", "side": "buy", "legs.x": None}
     updates: list[dict[str, Any]] = [
-        {"type": "price", "symbol": "BRK.B", "price": "12.5", "timestamp": now_text()},
+        {"type": "price", "symbol": "BRK.B", "price": "12.5", "volume": 3, "timestamp": now_text()},
         {
             "type": "order", "symbol": "BRK.B", "timestamp": now_text(),
             "order_data": {"event": "fill", "price": 12.5, "qty": 1, "order": order},

@@ -6,7 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from app.accounting import path_of
-from tests.system import PATIENCE, System, envelope, midnight, now_text, report, today, wait_until
+from tests.system import (
+    PATIENCE,
+    ROOT,
+    System,
+    envelope,
+    midnight,
+    now_text,
+    report,
+    today,
+    wait_until,
+)
 
 FIELDS = ("total", "unrealized", "realized", "converted", "timestamp")
 
@@ -124,6 +134,41 @@ def test_price_and_order_land_beside_performance(system: System) -> None:
         "orders": {"7f!2E3": fill | {"timestamp": at}},
         "performance": {name: data[name] for name in FIELDS},
     }
+
+
+def test_prices_and_orders_are_stored_as_the_broker_sends_them(system: System) -> None:
+    system.start_bridge()
+    system.start_worker()
+    system.firebase.put("services/TSLA", {"volume": 7})
+    lines = (ROOT / "tests" / "cases" / "ticker_updates.jsonl").read_text().splitlines()
+    cases = [json.loads(line) for line in lines]
+    for case in cases:
+        system.publish(json.dumps(case["message"]), case["channel"])
+
+    def stored() -> bool:
+        found = system.firebase.get() or {}
+        return {"SOFI", "TSLA"} <= found.keys() and "orders" in found["TSLA"]
+
+    wait_until(stored, "prices and an order")
+    tsla, sofi = system.firebase.get("services/TSLA"), system.firebase.get("services/SOFI")
+    assert tsla["price"] == "344.3"
+    assert tsla["timestamp"] == "2025-05-20 20:59:48.102882+00:00"
+    assert "volume" not in tsla
+    (order,) = tsla["orders"].values()
+    assert order == {
+        "event": "new",
+        "position_qty": "12",
+        "timestamp": "2025-05-20 20:59:51.5+00:00",
+        "order": {
+            "id": "61e69015-8549-4bfd-b9c3-01e75843f47d",
+            "limit_price": "344.1",
+            "side": "buy",
+            "qty": "3",
+        },
+    }
+    wait_until(lambda: len(system.rejected()) >= 1, "the price that is null")
+    assert "price" in system.rejected()[0]
+    assert float(sofi["price"]) in {14.2, 14.21}
 
 
 def test_a_price_that_has_not_changed_is_not_written_again(system: System) -> None:

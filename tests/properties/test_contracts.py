@@ -65,7 +65,7 @@ REPORT: dict[str, Any] = {
 
 READERS = {
     "profit_report": read_as_report,
-    "ticker_update": read_update,
+    "ticker_update": lambda message: read_update(message, "SOFI"),
     "ticker_performance": read_performance,
     "performance": lambda message: performance_value(json.loads(message)),
 }
@@ -82,9 +82,11 @@ def refusal(name: str, value: Any) -> str | None:
 
 def strict(value: Any) -> Any:
     """Return an accepted message without what the decoder tolerates and nobody should rely on."""
-    data = value["data"]
-    at = to_text(to_microseconds(data["timestamp"]))  # any form of ISO 8601
-    data = data | {"symbol": data["symbol"].strip(), "timestamp": at}
+    data = dict(value["data"])
+    if isinstance(data.get("timestamp"), str):
+        data["timestamp"] = to_text(to_microseconds(data["timestamp"]))  # any form of ISO 8601
+    if isinstance(data.get("symbol"), str):
+        data["symbol"] = data["symbol"].strip()
     not_read = {"timestamp", "sender"} if "type" in data else {"timestamp"}
     return {name: each for name, each in value.items() if name not in not_read} | {"data": data}
 

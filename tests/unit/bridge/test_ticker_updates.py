@@ -27,3 +27,12 @@ def test_the_last_value_of_a_slot_counts_and_what_is_no_value_comes_with_its_rea
     prices = {slot: json.loads(value)["price"] for slot, value in values.items()}
     assert prices == {("SOFI", "price"): 2, ("AMD", "price"): 3}
     assert [(message, error.code) for message, error in rejected] == [(b"{", "not_json")]
+
+
+def test_a_channel_that_names_no_ticker_costs_only_the_message_that_needs_it() -> None:
+    unnamed = _message(type="price", price=1)
+    values, rejected = latest_values(
+        [(b"TICKER_UPDATES_\xff", unnamed), (b"TICKER_UPDATES_\xff", _price("SOFI", 2))]
+    )
+    assert set(values) == {("SOFI", "price")}
+    assert [(message, error.code) for message, error in rejected] == [(unnamed, "symbol")]

@@ -194,6 +194,14 @@ def test_a_price_becomes_the_fields_of_the_ticker() -> None:
     assert value == {"price": 12.5, "volume": 100, "timestamp": AT}
 
 
+@pytest.mark.parametrize("missing", [{}, {"symbol": None}])
+def test_the_channel_names_the_ticker_of_a_message_that_does_not(missing: dict[str, Any]) -> None:
+    data = {"type": "price", "price": "14.21", "timestamp": 1747774788.102882} | missing
+    symbol, key, value = read_update(envelope(data).encode(), "sofi")
+    assert (symbol, key) == ("SOFI", "price")
+    assert value == {"price": "14.21", "volume": None, "timestamp": 1747774788.102882}
+
+
 def test_an_order_has_a_place_of_its_own() -> None:
     order = {"id": "4711", "side": "buy"}
     data = {
