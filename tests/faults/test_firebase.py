@@ -80,7 +80,10 @@ def test_writes_that_land_after_their_timeout_over_newer_data(
         wait_until(lambda: system.firebase.held() >= late, "writes under way", within=60)
         trade_on(trading, 200)
     settle(system, trading.sums, trading.sent, within=30)
+    committed = len(system.firebase.writes())
     system.firebase.faults()
+    # Else all may be found right before the first of them has landed.
+    wait_until(lambda: len(system.firebase.writes()) >= committed + late, "late writes")
     verdict = settle(system, trading.sums, trading.sent, within=90)
     record("writes that land late, over newer data", late, verdict)
 
