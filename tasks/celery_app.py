@@ -10,6 +10,7 @@ from celery.signals import celeryd_init
 from app.errors import StopProgram
 from app.firebase import credential_of
 from app.settings import process_settings
+from tasks import transport
 from tasks.logs import format_logs
 
 
@@ -31,6 +32,7 @@ except StopProgram as wrong:
     _exit_with(wrong)
 
 format_logs(process_settings())
+transport.use()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")
 
