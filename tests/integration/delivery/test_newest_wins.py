@@ -56,23 +56,6 @@ def firebase(database: Firebase) -> Iterator[Recorder]:
     recorder.close()
 
 
-@pytest.fixture
-def register(redis_url: str) -> LatestValueRegister:
-    return LatestValueRegister(redis_url)
-
-
-@pytest.fixture
-def failed_stores(redis_url: str) -> FailedStores:
-    return FailedStores(redis_url)
-
-
-@pytest.fixture
-def store(
-    register: LatestValueRegister, firebase: Recorder, failed_stores: FailedStores
-) -> LatestValueStore:
-    return LatestValueStore(register, firebase, failed_stores)
-
-
 def candidate(
     value: Any, revision: int, symbol: str = "SOFI", key: str = "performance"
 ) -> Candidate:

@@ -49,23 +49,6 @@ def firebase(database: Firebase) -> Iterator[Slow]:
     client.close()
 
 
-@pytest.fixture
-def register(redis_url: str) -> LatestValueRegister:
-    return LatestValueRegister(redis_url)
-
-
-@pytest.fixture
-def failed_stores(redis_url: str) -> FailedStores:
-    return FailedStores(redis_url)
-
-
-@pytest.fixture
-def store(
-    register: LatestValueRegister, firebase: Slow, failed_stores: FailedStores
-) -> LatestValueStore:
-    return LatestValueStore(register, firebase, failed_stores)
-
-
 def update(value: Any, symbol: str = "SOFI") -> Update:
     return Update(symbol, "performance", value)
 

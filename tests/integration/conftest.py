@@ -1,0 +1,23 @@
+"""Fixtures that the tests of the delivery share; each module has a `firebase` of its own kind."""
+
+import pytest
+
+from app.delivery import FailedStores, LatestValueRegister, LatestValueStore
+from app.firebase import FirebaseClient
+
+
+@pytest.fixture
+def register(redis_url: str) -> LatestValueRegister:
+    return LatestValueRegister(redis_url)
+
+
+@pytest.fixture
+def failed_stores(redis_url: str) -> FailedStores:
+    return FailedStores(redis_url)
+
+
+@pytest.fixture
+def store(
+    register: LatestValueRegister, firebase: FirebaseClient, failed_stores: FailedStores
+) -> LatestValueStore:
+    return LatestValueStore(register, firebase, failed_stores)
