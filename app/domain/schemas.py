@@ -229,7 +229,8 @@ Tree = Annotated[
     dict[str, TickerNode],
     Meta(
         description="The node FIREBASE_ROOT (`services`): symbols, and the account as `aggregate`. "
-        "In keys, characters that Firebase forbids are `!` and two hex digits: BRK.B is BRK!2EB.",
-        extra_json_schema={"propertyNames": {"pattern": r"^[^.$#\[\]/?%\x00-\x1f\x7f]+$"}},
+        "In keys, characters that Firebase forbids or misreads are `!` and two hex digits: "
+        "BRK.B is BRK!2EB, A+B is A!2BB.",
+        extra_json_schema={"propertyNames": {"pattern": r"^[^.$#\[\]/?%+\x00-\x1f\x7f]+$"}},
     ),
 ]

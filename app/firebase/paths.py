@@ -8,8 +8,9 @@ from typing import Any
 
 from app.domain import Update
 
-# RTDB forbids . $ # [ ] / and controls in keys; ? and % do not survive the path of a URL.
-_FORBIDDEN = re.compile(r"[!.$#\[\]/?%\x00-\x1f\x7f]")
+# RTDB forbids . $ # [ ] / and controls in keys; ? % + do not survive the path of a URL, where RTDB
+# reads a plus as a blank.
+_FORBIDDEN = re.compile(r"[!.$#\[\]/?%+\x00-\x1f\x7f]")
 _ESCAPE = re.compile(r"!([0-9A-F]{2})")
 
 

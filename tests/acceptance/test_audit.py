@@ -70,6 +70,17 @@ def test_a_healthy_system_audits_clean(system: System, bridge: Process) -> None:
     assert found["compared"] == {"ledger": 4, "daily file": 4, "Firebase": 4}
 
 
+def test_nodes_that_no_symbol_of_ours_has_are_named_and_left_alone(
+    system: System, bridge: Process
+) -> None:
+    system.firebase.put("services/A+B", {"performance": {"total": 1}})
+    system.firebase.put("services/A%2BB", {"performance": {"total": 1}})
+    done = audit(system, *AT_ONCE, "--fix")
+    assert done.returncode == 0
+    assert "no symbol's node, left alone: 'A+B' in Firebase" in done.stdout
+    assert system.firebase.get()["A+B"] == {"performance": {"total": 1}}
+
+
 def test_a_changed_daily_file_is_reported_figure_by_figure_and_fixed(
     system: System, bridge: Process
 ) -> None:

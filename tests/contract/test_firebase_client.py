@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.domain import Update
@@ -107,6 +107,7 @@ def test_keys_inside_a_value_are_escaped_too(client: FirebaseClient, firebase: F
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example("A+B C?%2B/.!")
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60))
 def test_any_text_as_an_id_gives_a_key_of_its_own(
     client: FirebaseClient, firebase: Firebase, identity: str

@@ -50,6 +50,12 @@ class TestReadingAndWriting:
         root.update({"BTC!2FUSD": 2})
         assert root.get() == {"BRK!2EB é": 1, "BTC!2FUSD": 2}
 
+    def test_a_plus_is_a_blank_in_a_path_and_itself_in_a_body(self, root: db.Reference) -> None:
+        root.child("A+B").set(1)
+        root.update({"A+B": 2})
+        assert root.get() == {"A B": 1, "A+B": 2}
+        assert root.child("A+B").get() == 1
+
     def test_an_update_leaves_the_other_children_alone(self, root: db.Reference) -> None:
         root.set({"price": 7.5, "orders": {"x": {"qty": 1}}, "old": True})
         root.update({"performance": PERFORMANCE, "old": None})

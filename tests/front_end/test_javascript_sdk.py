@@ -1,6 +1,7 @@
 """The Firebase SDK of the team's front end works against the local database as against Firebase."""
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 import requests
 from firebase_admin import credentials, db
 
-from tests.front_end.conftest import FrontEnd
+from app.firebase import escape_key
+from tests.examples import blocks
+from tests.front_end.conftest import HERE, FrontEnd
+from tests.node import node_for
 from tests.system import Firebase, wait_until
 
 PERFORMANCE = {"total": 28.76, "unrealized": 28.76, "realized": 0, "converted": -1.5}
@@ -264,3 +268,13 @@ class TestConnections:
 
 def listeners(firebase: Firebase) -> int:
     return int(requests.get(f"http://{firebase.host}/.control", timeout=10).json()["streams"])
+
+
+def test_the_documented_functions_escape_keys_as_the_bridge_does() -> None:
+    (code,) = [block.text for block in blocks() if "const keyOf" in block.text]
+    symbols = ["SOFI", "BRK.B", "A+B", "BTC/USDT:USDT", "a!b", "?%#$[]\x00\x1f\x7f", "币安人生"]
+    code += f"const keys = {json.dumps(symbols)}.map(keyOf);"
+    code += "console.log(JSON.stringify([keys, keys.map(symbolOf)]));"
+    run = [node_for(HERE), "--eval", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [[escape_key(symbol) for symbol in symbols], symbols]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote_plus
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -108,13 +108,16 @@ class HttpRequest(HTTPMessageDelegate):
     @property
     def location(self) -> str:
         """The path without `.json`, decoded and unchecked, by which faults are chosen."""
-        return "/" + unquote(self.raw_path).removesuffix(".json").strip("/")
+        return "/" + unquote_plus(self.raw_path).removesuffix(".json").strip("/")
 
     def path(self) -> Path:
-        """Return the path in the database; raise RtdbError 400 if it is invalid."""
+        """Return the path in the database; raise RtdbError 400 if it is invalid.
+
+        A plus is a blank, as for Firebase.
+        """
         segments = self.raw_path.removesuffix(".json").split("/")
         try:
-            keys = [unquote(segment, errors="strict") for segment in segments]
+            keys = [unquote_plus(segment, errors="strict") for segment in segments]
         except UnicodeDecodeError:
             raise RtdbError(400, INVALID_PATH) from None
         if any("/" in key for key in keys):  # an escaped slash is no separator, nor valid in a key

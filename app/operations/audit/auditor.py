@@ -99,7 +99,8 @@ class Auditor:
         deadline = time.monotonic() + patience
         day, contradicting = self._recompute()
         findings = Findings(self._day, day.reports)
-        suspects: dict[str, Collection[str]] = {FIREBASE: self._symbols_in_firebase(day)}
+        symbols, other_keys = self._performances.symbols() if self._performances else ([], [])
+        suspects: dict[str, Collection[str]] = {FIREBASE: self._shown_in_firebase(day, symbols)}
         while True:
             file, problem = read_records(self._path)
             nodes = self._performances.read(suspects[FIREBASE]) if self._performances else {}
@@ -121,6 +122,9 @@ class Auditor:
             }
             time.sleep(_PAUSE)
         findings.differing = contradicting + differing
+        findings.notes += [
+            f"no symbol's node, left alone: {key!r} in Firebase" for key in other_keys
+        ]
         if problem:
             findings.notes.append(problem)
         if day.is_empty and file:
@@ -156,13 +160,13 @@ class Auditor:
             day = LedgerDay(self._settings, self._day, self._oldest_day, self._reader)
             return day, contradictions(self._reader.figures(self._day, day.kind), day.totals)
 
-    def _symbols_in_firebase(self, day: LedgerDay) -> Collection[str]:
-        """Return the symbols for which Firebase may show this day."""
+    def _shown_in_firebase(self, day: LedgerDay, symbols: Collection[str]) -> Collection[str]:
+        """Return the symbols for which Firebase, with nodes of `symbols`, may show this day."""
         if not self._performances:
             return ()
         return {
             symbol
-            for symbol in (*day.records(), *self._performances.symbols())
+            for symbol in (*day.records(), *symbols)
             if self._settings.stores(symbol) and day.newest.get(symbol, self._day) <= self._day
         }
 

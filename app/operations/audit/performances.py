@@ -33,11 +33,11 @@ class Performances:
         """Close the connections."""
         self._client.close()
 
-    def symbols(self) -> list[str]:
-        """Return every symbol that has a node."""
+    def symbols(self) -> tuple[list[str], list[str]]:
+        """Return every symbol that has a node, and the other keys: those not escaped as ours."""
         keys = self._client.keys()
-        # Only keys that are escaped as we do it are ours.
-        return [unescape_key(key) for key in keys if escape_key(unescape_key(key)) == key]
+        other = [key for key in keys if escape_key(unescape_key(key)) != key]
+        return [unescape_key(key) for key in keys if key not in other], other
 
     def read(self, symbols: Collection[str]) -> dict[str, Any]:
         """Return the performance of each symbol that has one."""
