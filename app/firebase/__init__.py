@@ -1,5 +1,6 @@
-"""Firebase Realtime Database: client, paths, rate limit, event stream."""
+"""Firebase Realtime Database: client, paths, rate limit, event stream, reading without sign-in."""
 
+from app.firebase.anonymous import anybody_may_read
 from app.firebase.client import (
     CONNECTIONS,
     HEALTH_CHECK_PATH,
@@ -24,6 +25,7 @@ __all__ = [
     "Stream",
     "StreamStatus",
     "WriteRateLimiter",
+    "anybody_may_read",
     "apply_event",
     "children",
     "credential_of",

@@ -50,7 +50,7 @@ def translate(error: Any, action: Literal["read", "write"], url: str) -> ProfitB
     if isinstance(error, DENIED):
         return Misconfigured(
             f"Firebase denies the {action}: {error}: correct the credentials or the rules "
-            "(deploy database.rules.json, or set FIREBASE_AUTH_UID=admin to bypass them)"
+            "(merge database.rules.json into them, or set FIREBASE_AUTH_UID=admin to bypass them)"
         )
     if isinstance(error, exceptions.NotFoundError):
         return DatabaseNotFound(f"there is no database at {url}: {error}")

@@ -37,8 +37,10 @@ def test_reports_reach_firebase_and_nobody_else_writes_there(system: System) -> 
     expected = {"SOFI": 28.76, "BRK!2EB": 1, AGGREGATE: 29.76}
     wait_until(lambda: totals(system) == expected, "all stored")
     assert not FailedStores(system.redis_server.url).read()
-    findings = json.loads(system.command("doctor", "--json").stdout)
-    assert {found["name"]: found["status"] for found in findings}["firebase"] == "ok"
+    findings = {one["name"]: one for one in json.loads(system.command("doctor", "--json").stdout)}
+    assert findings["firebase"]["status"] == "ok"
+    assert findings["front end"]["status"] == "ok"
+    assert "services cannot be read without sign-in" in findings["front end"]["found"]
     url = f"http://{system.firebase.host}/services/SOFI/performance/total.json"
     assert requests.put(url, data="0", timeout=10).status_code == 401
     assert requests.get(url, timeout=10).status_code == 401

@@ -119,7 +119,7 @@ def faults_of(
     key.write_text("{}")
     real = {
         "FIREBASE_DATABASE_EMULATOR_HOST": "",
-        "FIREBASE_DATABASE_URL": "https://desk-1.firebaseio.com",
+        "FIREBASE_DATABASE_URL": f"https://127.0.0.1:{free_port()}",
     }
     port = system.redis_server.port
     nobody = f"redis://127.0.0.1:{free_port()}/0"
@@ -163,12 +163,12 @@ def faults_of(
         ),
         "firebase": (
             base | {"FIREBASE_DATABASE_EMULATOR_HOST": f"127.0.0.1:{free_port()}"},
-            {"firebase": FAIL} | FIGURES,
+            {"firebase": FAIL, "front end": SKIPPED} | FIGURES,
             "correct FIREBASE_DATABASE_EMULATOR_HOST",
         ),
         "firebase key": (
             base | real | {"GOOGLE_APPLICATION_CREDENTIALS": str(key)},
-            {"firebase": FAIL} | FIGURES,
+            {"firebase": FAIL, "front end": SKIPPED} | FIGURES,
             "download the key again",
         ),
         "daily file torn": (
@@ -224,6 +224,7 @@ def test_a_healthy_system_is_reported_healthy_and_a_denial_as_a_denial(running: 
     assert running.firebase.get("profit-bridge") is None, "the health check leaves nothing behind"
     assert [path for path, _ in running.firebase.writes() if "doctor" in path]
 
+    assert "anybody can read services: a front end needs no sign-in" in done.stdout
     running.firebase.faults({"status": 401, "path": "/profit-bridge"})
     running.publish("no report")
     running.report("SOFI", 1)
@@ -246,7 +247,7 @@ def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Pa
     assert done.returncode == 0, done.stdout
     skipped = done.stdout.count("skipped ")
     assert skipped > 0
-    assert done.stdout.endswith(f"\nall is well, but {skipped} of 18 were skipped\n")
+    assert done.stdout.endswith(f"\nall is well, but {skipped} of 19 were skipped\n")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def checks_of(settings: Settings) -> list[Check]:
             "correct FIREBASE_DATABASE_URL, or let this machine reach it",
             timeout=6,
         ),
+        Check("front end", delivery_checks.front_end, timeout=6),
         Check("failed stores", delivery_checks.failed_stores, needs=_REDIS),
         Check(
             "figures in Firebase",

@@ -5,9 +5,17 @@ from typing import Any
 
 from celery import Celery
 
+from app.channels import AGGREGATE
 from app.delivery import FailedStores
+from app.domain import PERFORMANCE
 from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
-from app.firebase import HEALTH_CHECK_PATH, DatabaseNotFound, FirebaseClient
+from app.firebase import (
+    HEALTH_CHECK_PATH,
+    DatabaseNotFound,
+    FirebaseClient,
+    anybody_may_read,
+    node_path,
+)
 from app.operations.doctor.findings import (
     FAIL,
     OK,
@@ -28,6 +36,11 @@ START = "start one: celery -A tasks worker"
 # Celery waits these seconds out, since it cannot know how many workers will answer.
 _ANSWER_TIMEOUT, _BUSY_ANSWER_TIMEOUT = 1.5, 4.0
 _LONG_QUEUE = 100
+_NO_DATABASE = Finding(
+    SKIPPED,
+    "FIREBASE_DATABASE_URL is not set here",
+    "only workers need it: run doctor on the machine of a worker",
+)
 
 
 def queue(deployment: Deployment) -> Finding:
@@ -68,9 +81,8 @@ def worker(deployment: Deployment) -> Finding:
 def firebase(deployment: Deployment) -> Finding:
     """Check that the database accepts a value with these credentials, under its rules."""
     settings = deployment.settings
-    if not (settings.firebase_database_url or settings.firebase_database_emulator_host):
-        fix = "only workers need it: run doctor on the machine of a worker"
-        return Finding(SKIPPED, "FIREBASE_DATABASE_URL is not set here", fix)
+    if not _names_database(settings):
+        return _NO_DATABASE
     began = time.monotonic()
     try:
         client = FirebaseClient(settings)
@@ -91,12 +103,34 @@ def firebase(deployment: Deployment) -> Finding:
     return Finding(OK, f"{url}: wrote, read and deleted a value in {milliseconds:.0f} ms")
 
 
+def front_end(deployment: Deployment) -> Finding:
+    """Find out what the rules let a front end read that signs nobody in. Either may be intended."""
+    settings = deployment.settings
+    root = settings.firebase_root
+    if not _names_database(settings):
+        return _NO_DATABASE
+    try:
+        if anybody_may_read(settings):
+            return Finding(OK, f"anybody can read {root}: a front end needs no sign-in")
+        if anybody_may_read(settings, node_path(AGGREGATE, PERFORMANCE)):
+            found = f"without sign-in a single ticker can be read, but not {root} as a whole"
+            return Finding(OK, found)
+    except RetryLater as error:
+        return Finding(SKIPPED, f"not known: {one_line(error)}")
+    found = f"{root} cannot be read without sign-in: a front end that signs nobody in sees nothing"
+    return Finding(OK, found)
+
+
 def failed_stores(deployment: Deployment) -> Finding:
     """Check that Firebase has rejected nothing for good."""
     count = len(FailedStores(deployment.settings.redis_url).read())
     if count:
         return Finding(WARN, f"Firebase rejected {count} values", "see python -m app failed-stores")
     return Finding(OK, "none")
+
+
+def _names_database(settings: Settings) -> bool:
+    return bool(settings.firebase_database_url or settings.firebase_database_emulator_host)
 
 
 def _celery(deployment: Deployment) -> Any:
