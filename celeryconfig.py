@@ -1,5 +1,6 @@
 """Every Celery setting, with its reason. Read by the worker, by Flower and by the bridge."""
 
+from app.channels import QUEUE
 from app.settings import process_settings
 from app.urls import tls_of, without_tls_options
 
@@ -18,6 +19,8 @@ broker_transport_options = {
     # After this a task of a dead worker is delivered again. Minutes, because retry pauses are
     # seconds: a task whose pause is longer would be delivered twice.
     "visibility_timeout": 300,
+    # Before every key and channel, also those of events and of `celery inspect`.
+    "global_keyprefix": process_settings().names.prefix,
 }
 broker_connection_timeout = 5
 
@@ -58,7 +61,7 @@ task_time_limit = 150
 worker_send_task_events = True
 task_send_sent_event = True
 
-task_default_queue = "profit-bridge"
+task_default_queue = QUEUE
 worker_hijack_root_logger = True
 timezone = "UTC"
 enable_utc = True

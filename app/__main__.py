@@ -18,7 +18,6 @@ def _bridge(settings: Settings) -> int:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from app.accounting import Bookkeeper, DailyFiles, Ledger
     from app.bridge import FINISH_WITHIN, Bridge, Intake, Outbox, PerformancePublisher
-    from app.channels import PROFIT_REPORT, TICKER_UPDATES
     from app.messaging import CircuitBreaker, Journal, Subscription, connect
     from app.monitoring import Health, Metrics, StatusServer
     from app.timing import now_us
@@ -27,9 +26,9 @@ def _bridge(settings: Settings) -> int:
     # cycles after every 700 objects would cost a quarter of the time of a report.
     gc.freeze()
     gc.set_threshold(50_000)
-    url, folder = settings.redis_url, settings.profit_base_path
+    url, folder, names = settings.redis_url, settings.profit_base_path, settings.names
     with ShutdownSignals(grace=FINISH_WITHIN) as shutdown, closing(Ledger(folder)) as ledger:
-        subscription = Subscription(url, [PROFIT_REPORT], [TICKER_UPDATES + "*"])
+        subscription = Subscription(url, [names.profit_report], [names.ticker_updates + "*"])
         dispatcher = _dispatcher(settings)
         breaker = CircuitBreaker()
         metrics = Metrics()
@@ -38,12 +37,12 @@ def _bridge(settings: Settings) -> int:
             settings=settings,
             shutdown=shutdown,
             breaker=breaker,
-            intake=Intake(subscription, Journal(connect(url)), ledger, breaker),
+            intake=Intake(subscription, Journal(connect(url), names), ledger, breaker, names),
             bookkeeper=Bookkeeper(
                 ledger, folder, settings.profit_report_kind, now_us, settings.profit_decimals
             ),
             files=DailyFiles(folder),
-            outbox=Outbox(PerformancePublisher(url), ledger, breaker, health, shutdown),
+            outbox=Outbox(PerformancePublisher(settings), ledger, breaker, health, shutdown),
             dispatcher=dispatcher,
             metrics=metrics,
             health=health,
@@ -63,6 +62,7 @@ def _subscriber(settings: Settings) -> int:
     health = Health(subscription, dispatcher)
     with ShutdownSignals() as shutdown:
         SubscriberService(
+            names=settings.names,
             subscription=subscription,
             dispatcher=dispatcher,
             metrics=metrics,
@@ -77,7 +77,7 @@ def _dispatcher(settings: Settings) -> "Dispatcher":
     from app.delivery import Dispatcher, LatestValueRegister
     from tasks.queue import CeleryQueue
 
-    register = LatestValueRegister(settings.redis_url)
+    register = LatestValueRegister(settings)
     return Dispatcher(CeleryQueue(settings), register, settings.tickers)
 
 

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
+from app.channels import RedisNames
 from app.domain import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
 from app.urls import masked, redis_url
@@ -60,6 +61,16 @@ def _without_outer_slashes(text: str) -> str:
     return text.strip("/")
 
 
+def _account(text: str) -> str:
+    # Four digits would be a year's folder of daily files; TICKER_ begins the channels that are
+    # subscribed to by pattern.
+    if not re.fullmatch(r"(?!\d{4}$|TICKER_)[A-Za-z0-9][A-Za-z0-9_-]{0,31}", text):
+        raise ValueError(
+            "must be 1 to 32 letters, digits, - and _, such as paper; no year, and no TICKER_..."
+        )
+    return text
+
+
 def _tickers(text: str) -> frozenset[str]:
     try:
         symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", text) if word)
@@ -87,6 +98,12 @@ class Settings:
     celery_broker_url: Annotated[
         RedisUrl, "the Redis with the Celery tasks (default: REDIS_URL)"
     ] = None  # type: ignore[assignment]  # load_settings fills it in
+    account: Annotated[
+        str,
+        _account,
+        "keeps deployments on one Redis apart: begins every name there, and ends PROFIT_BASE_PATH "
+        "and FIREBASE_ROOT",
+    ] = ""
     firebase_database_url: Annotated[
         str | None, _database_url, "the Realtime Database to write to"
     ] = None
@@ -158,6 +175,11 @@ class Settings:
     log_format: Annotated[Literal["text", "json"], "text, or json: one JSON object per line"] = (
         "text"
     )
+
+    @functools.cached_property
+    def names(self) -> RedisNames:
+        """The names on Redis."""
+        return RedisNames(self.account)
 
     def stores(self, symbol: str) -> bool:
         """Whether Firebase is to show `symbol` (or `aggregate`)."""
@@ -249,10 +271,21 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     given.setdefault("celery_broker_url", given.get("redis_url", Settings.redis_url))
     if "tickers_file" in given:
         given["tickers"] = given.get("tickers", frozenset()) | _read_tickers(given["tickers_file"])
-    settings = Settings(**given)
+    settings = _of_account(Settings(**given))
     if settings.google_application_credentials and settings.firebase_database_url:
         _ = settings.credentials_file  # a wrong path is an error in every program, also the bridge
     return settings
+
+
+def _of_account(settings: Settings) -> Settings:
+    """Give an account a folder and a Firebase node of its own, beside those without an account."""
+    if not settings.account:
+        return settings
+    return replace(
+        settings,
+        profit_base_path=settings.profit_base_path / settings.account,
+        firebase_root=f"{settings.firebase_root}-{settings.account}",
+    )
 
 
 def _environment() -> dict[str, str]:

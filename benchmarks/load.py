@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from app.channels import JOURNAL, PROFIT_REPORT
+from app.channels import PROFIT_REPORT, RedisNames
 from app.domain import DAY, day_of, to_text
 
 MARKER = "MARKER"
@@ -21,6 +21,7 @@ MARKER = "MARKER"
 CHUNK = 500
 """Messages in one write to the socket."""
 
+JOURNAL = RedisNames("").journal
 JOURNAL_NAME = f"0:{JOURNAL}"
 _AMOUNTS = 997
 _PATIENCE = 30.0

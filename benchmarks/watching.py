@@ -4,9 +4,11 @@ import contextlib
 import json
 from typing import Any
 
-from app.channels import AGGREGATE, KEY_PREFIX, performance_channel
+from app.channels import AGGREGATE, RedisNames
 from benchmarks.load import MARKER, Load, connect
 from benchmarks.stage import Stage, wait_for
+
+NAMES = RedisNames("")
 
 Figures = dict[str, dict[str, Any]]
 
@@ -16,7 +18,7 @@ class Announcement:
 
     def __init__(self, url: str, symbol: str = MARKER) -> None:
         self._socket = connect(url)
-        self._socket.sendall(b"SUBSCRIBE %b\r\n" % performance_channel(symbol).encode())
+        self._socket.sendall(b"SUBSCRIBE %b\r\n" % NAMES.performance_channel(symbol).encode())
         self._socket.recv(1024)
 
     def wait(self, within: float) -> None:
@@ -56,7 +58,7 @@ def wait_until_dispatched(stage: Stage, load: Load, within: float) -> None:
 
     Slots are announced in the order in which they changed first, so all others are as well.
     """
-    slot = f"{KEY_PREFIX}newest:{MARKER} performance"
+    slot = f"{NAMES.slot}{MARKER} performance"
     timestamp = load.newest[MARKER].encode()
     wait_for(
         lambda: timestamp in (stage.redis.hget(slot, "value") or b""),

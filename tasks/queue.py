@@ -12,7 +12,6 @@ from app.errors import RetryLater
 from app.messaging import connect, reaching
 from app.settings import Settings
 from app.urls import masked
-from tasks.celery_app import app
 from tasks.store import store_in_bulk, store_performance, store_ticker_data
 
 _KOMBU_TYPE_KEY = "__type__"
@@ -28,7 +27,7 @@ class CeleryQueue:
         # Unless it is set, the broker is at REDIS_URL.
         self._variable = "REDIS_URL" if self._url == settings.redis_url else "CELERY_BROKER_URL"
         self._client = connect(self._url)
-        self._name: str = app.conf.task_default_queue
+        self._name = settings.names.queue
 
     def waiting(self) -> int:
         """Return how many tasks no worker has taken yet.

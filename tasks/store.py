@@ -94,17 +94,17 @@ def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
 
 @functools.cache
 def _register() -> LatestValueRegister:
-    return LatestValueRegister(process_settings().redis_url)
+    return LatestValueRegister(process_settings())
 
 
 @functools.cache
 def _failed_stores() -> FailedStores:
-    return FailedStores(process_settings().redis_url)
+    return FailedStores(process_settings())
 
 
 @functools.cache
 def _freshness() -> FreshnessRecord:
-    return FreshnessRecord(process_settings().redis_url)
+    return FreshnessRecord(process_settings())
 
 
 def _store_value(task: Task, symbol: str, key: str, value: Any, revision: int | None) -> str:

@@ -17,6 +17,7 @@ import requests
 
 from app.__main__ import main
 from app.accounting import path_of
+from app.channels import RedisNames
 from app.dev.processes import Process, end_all, free_port
 from app.dev.processes import wait_until as wait
 from app.dev.redis_server import RedisServer, start_redis
@@ -24,6 +25,7 @@ from app.domain import DAY, day_of
 from app.settings import process_settings
 from app.timing import now_us
 
+JOURNAL = RedisNames("").journal
 PATIENCE = 30.0
 ROOT = Path(__file__).parent.parent
 

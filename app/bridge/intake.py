@@ -8,7 +8,7 @@ import structlog
 
 from app.accounting import Batch, Ledger
 from app.bridge.ticker_updates import latest_values
-from app.channels import PROFIT_REPORT
+from app.channels import RedisNames
 from app.delivery import Slot
 from app.domain import read_report
 from app.errors import RejectMessage, StopProgram
@@ -22,8 +22,6 @@ BATCH_SIZE = 1000
 
 JOURNAL_CHECK_SECONDS = 1.0
 """How often the journal is read even if no message says that it has something new."""
-
-_REPORTS = PROFIT_REPORT.encode()
 
 T = TypeVar("T")
 
@@ -47,15 +45,23 @@ class Intake:
         journal: Where journaling publishers put their reports.
         ledger: Knows how far the journal is recorded.
         breaker: While it is tripped, the journal is left alone.
+        names: The names on Redis.
     """
 
     def __init__(
-        self, subscription: Subscription, journal: Journal, ledger: Ledger, breaker: CircuitBreaker
+        self,
+        subscription: Subscription,
+        journal: Journal,
+        ledger: Ledger,
+        breaker: CircuitBreaker,
+        names: RedisNames,
     ) -> None:
         self._subscription = subscription
         self._journal = journal
         self._ledger = ledger
         self._breaker = breaker
+        self._names = names
+        self._reports = names.profit_report.encode()
         # Messages of our own publisher end like this: one need not decode them to know that the
         # journal has them.
         self._journaled_ending = f'"journal": "{journal.name}"}}'.encode()
@@ -80,7 +86,7 @@ class Intake:
         are_journaled = False
         updates = []
         for channel, message in received:
-            if channel != _REPORTS:
+            if channel != self._reports:
                 updates.append((channel, message))
             elif message.endswith(self._journaled_ending):
                 are_journaled = True
@@ -94,7 +100,7 @@ class Intake:
                     are_journaled = True
                 else:
                     batch.accepted.append((report, message))
-        values, rejected = latest_values(updates)
+        values, rejected = latest_values(updates, self._names)
         for message, reason in rejected:
             batch.reject(now, reason, message)
         return Arrivals(batch, values, are_journaled)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from app.channels import SENDER, performance_channel
+from app.channels import SENDER
 from app.domain import RenderedFigures
 from app.messaging import BulkConnection, pack
+from app.settings import Settings
 
 
 class PerformancePublisher:
@@ -14,11 +15,13 @@ class PerformancePublisher:
     Sending and waiting for the replies are two steps, so that the caller can work in between.
 
     Args:
-        url: The Redis to publish on. It is connected to when there is something to publish.
+        settings: The Redis to publish on, and the names there. It is connected to when there is
+            something to publish.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.redis_url
+        self._channel = settings.names.performance_channel
         self._connection: BulkConnection | None = None
         self.unconfirmed = 0
         """Messages that were sent and that Redis has not confirmed yet."""
@@ -37,7 +40,7 @@ class PerformancePublisher:
             pack(
                 (
                     "PUBLISH",
-                    performance_channel(symbol),
+                    self._channel(symbol),
                     b"".join((b'{"data": {"symbol": "', symbol.encode(), b'", ', fields[1:], end)),
                 )
             )

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.bridge.ticker_updates import latest_values
-from app.channels import (
-    AGGREGATE,
-    TICKER_PERFORMANCE,
-    TICKER_UPDATES,
-    performance_channel,
-    updates_channel,
-)
+from app.channels import AGGREGATE, RedisNames
 from app.delivery import Dispatcher
 from app.messaging import Subscription
 from app.monitoring import Health, Metrics, StatusServer
@@ -27,14 +21,13 @@ _CLOSE_WITHIN = 2.0
 
 def ticker_subscription(settings: Settings) -> Subscription:
     """Return a subscription to the channels of every ticker that is stored."""
-    tickers = settings.tickers
+    tickers, names = settings.tickers, settings.names
     if tickers is None:
-        return Subscription(
-            settings.redis_url, (), (TICKER_UPDATES + "*", TICKER_PERFORMANCE + "*")
-        )
-    names = [performance_channel(ticker) for ticker in sorted(tickers)]
-    names += [updates_channel(ticker) for ticker in sorted(tickers) if ticker != AGGREGATE]
-    return Subscription(settings.redis_url, names)
+        patterns = (names.ticker_updates + "*", names.ticker_performance + "*")
+        return Subscription(settings.redis_url, (), patterns)
+    channels = [names.performance_channel(ticker) for ticker in sorted(tickers)]
+    channels += [names.updates_channel(ticker) for ticker in sorted(tickers) if ticker != AGGREGATE]
+    return Subscription(settings.redis_url, channels)
 
 
 @dataclass(kw_only=True)
@@ -44,6 +37,7 @@ class SubscriberService:
     `app.__main__` makes its parts.
     """
 
+    names: RedisNames
     subscription: Subscription
     dispatcher: Dispatcher
     metrics: Metrics
@@ -72,7 +66,8 @@ class SubscriberService:
 
     def _run_once(self) -> None:
         self.health.heartbeat()
-        values, rejected = latest_values(self.subscription.receive(_BATCH_SIZE, _WAIT_SECONDS))
+        received = self.subscription.receive(_BATCH_SIZE, _WAIT_SECONDS)
+        values, rejected = latest_values(received, self.names)
         for _, error in rejected:
             log.warning("message_rejected", reason=str(error))
         self.metrics.rejected(error.code for _, error in rejected)

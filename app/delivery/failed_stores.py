@@ -6,9 +6,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from app.channels import FAILED_STORES
 from app.domain import Update
 from app.messaging import connect, reaching
+from app.settings import Settings
 
 MAX_FAILED_STORES = 1_000
 """The length of the list. Beyond it, the oldest entries are dropped."""
@@ -17,9 +17,10 @@ MAX_FAILED_STORES = 1_000
 class FailedStores:
     """The list in Redis. Every method raises RetryLater if Redis cannot be used."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client = connect(url)
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.redis_url
+        self._key = settings.names.failed_stores
+        self._client = connect(self._url)
 
     def add(self, update: Update, reason: str) -> None:
         """Add a store that failed for good."""
@@ -31,8 +32,8 @@ class FailedStores:
         }
         with reaching(self._url):
             pipeline = self._client.pipeline()
-            pipeline.lpush(FAILED_STORES, json.dumps(entry))
-            pipeline.ltrim(FAILED_STORES, 0, MAX_FAILED_STORES - 1)
+            pipeline.lpush(self._key, json.dumps(entry))
+            pipeline.ltrim(self._key, 0, MAX_FAILED_STORES - 1)
             pipeline.execute()
 
     def read(self) -> list[dict[str, Any]]:
@@ -45,9 +46,9 @@ class FailedStores:
             if json.loads(entry)["id"] in ids:
                 # By content: entries are added at any moment, so no position is reliable.
                 with reaching(self._url):
-                    self._client.lrem(FAILED_STORES, 0, entry.decode())
+                    self._client.lrem(self._key, 0, entry.decode())
 
     def _entries(self) -> list[bytes]:
         with reaching(self._url):
-            entries: Any = self._client.lrange(FAILED_STORES, 0, -1)
+            entries: Any = self._client.lrange(self._key, 0, -1)
         return list(entries)

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.channels import KEY_PREFIX, OPEN_SLOTS
 from app.domain import Update
 from app.messaging import connect, reaching
+from app.settings import Settings
 
 LEASE_SECONDS = 15.0
 """How long a write may take. A request to Firebase ends, or fails, well before."""
@@ -44,10 +44,6 @@ MAX_REVISION = 2**52
 """The highest revision of a candidate, as a time in the year 2112. The scripts compare revisions
 as doubles. Far above this, different ones compare as equal, and a new value would pass for stored.
 """
-
-# Running deployments have data under these names.
-REVISION_KEY = KEY_PREFIX + "revision"
-_SLOT_PREFIX = KEY_PREFIX + "newest:"
 
 SCRIPTS = ("announce", "overdue", "propose", "confirm", "extend", "release")
 _FOLDER = Path(__file__).with_name("lua")
@@ -99,13 +95,14 @@ class LatestValueRegister:
     """The slots in Redis. Every method raises RetryLater if Redis cannot be used.
 
     Args:
-        url: Where Redis is.
-        client: What runs the scripts, in place of a connection to `url`.
+        settings: Where Redis is, and the names there.
+        client: What runs the scripts, in place of a connection to that Redis.
     """
 
-    def __init__(self, url: str, client: Any = None) -> None:
-        self._url = url
-        self._client = client or connect(url)
+    def __init__(self, settings: Settings, client: Any = None) -> None:
+        self._url = settings.redis_url
+        self._names = settings.names
+        self._client = client or connect(self._url)
         self._scripts = {name: self._client.register_script(script(name)) for name in SCRIPTS}
 
     @staticmethod
@@ -124,7 +121,9 @@ class LatestValueRegister:
         arguments: list[str | bytes | int] = [SLOT_TTL_SECONDS, _ms(GRACE_SECONDS)]
         for update in updates:
             arguments += [_text(update), _fingerprint(update)]
-        revisions = self._run("announce", [REVISION_KEY, *map(_slot, updates)], arguments)
+        revisions = self._run(
+            "announce", [self._names.revision, *map(self._slot, updates)], arguments
+        )
         candidates = zip(updates, map(int, revisions), strict=True)
         return [Candidate(update, revision) for update, revision in candidates if revision]
 
@@ -135,7 +134,7 @@ class LatestValueRegister:
         """
         slots = self._run("overdue", [], [limit, _ms(GRACE_SECONDS)])
         return [
-            Candidate(_update_in(slot.decode(), json.loads(value)), int(revision))
+            Candidate(self._update_in(slot.decode(), json.loads(value)), int(revision))
             for slot, revision, value in slots
         ]
 
@@ -193,25 +192,25 @@ class LatestValueRegister:
             outcome_unknown: Whether a write got no answer. The slots are then written once more
                 when it can land no more, whatever is stored in them meanwhile.
         """
-        slots = [_slot(write.update) for write in writes]
+        slots = [self._slot(write.update) for write in writes]
         self._run("extend", slots, [holder, _ms(seconds), _longest_write(outcome_unknown)])
 
     def release(self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool) -> None:
         """Give up slots, which are overdue from now on; `outcome_unknown` as for `extend`."""
-        slots = [_slot(write.update) for write in writes]
+        slots = [self._slot(write.update) for write in writes]
         self._run("release", slots, [holder, _longest_write(outcome_unknown)])
 
     def is_newest(self, write: Write) -> bool:
         """Whether its slot has no newer value by now."""
         with reaching(self._url):
-            newest: Any = self._client.hget(_slot(write.update), "rev")
+            newest: Any = self._client.hget(self._slot(write.update), "rev")
         return int(newest or 0) <= write.revision
 
     def next_revision(self) -> int:
         """Return a revision above all so far: what is read after this may be proposed with it."""
         self.announce([])
         with reaching(self._url):
-            revision: Any = self._client.get(REVISION_KEY)
+            revision: Any = self._client.get(self._names.revision)
         return int(revision)
 
     def _outcomes(
@@ -219,12 +218,20 @@ class LatestValueRegister:
     ) -> list[ProposalOutcome]:
         if not updates:
             return []
-        replies = self._run(name, [*map(_slot, updates)], arguments)
+        replies = self._run(name, [*map(self._slot, updates)], arguments)
         return [_outcome(update, *reply) for update, reply in zip(updates, replies, strict=True)]
 
     def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         with reaching(self._url):
-            return self._scripts[name](keys=[OPEN_SLOTS, *keys], args=arguments)
+            return self._scripts[name](keys=[self._names.open_slots, *keys], args=arguments)
+
+    def _slot(self, update: Update) -> str:
+        # No symbol has a blank in it.
+        return f"{self._names.slot}{update.symbol} {update.key}"
+
+    def _update_in(self, slot: str, value: Any) -> Update:
+        symbol, _, key = slot.removeprefix(self._names.slot).partition(" ")
+        return Update(symbol, key, value)
 
 
 def script(name: str) -> str:
@@ -239,16 +246,6 @@ def _outcome(update: Update, reply: bytes, *rest: bytes) -> ProposalOutcome:
         newest = Update(update.symbol, update.key, json.loads(value))
         return ProposalOutcome(status, Write(newest, int(revision), fingerprint.decode()))
     return ProposalOutcome(status, held_seconds=int(rest[0]) / 1000 if rest else 0.0)
-
-
-def _slot(update: Update) -> str:
-    # No symbol has a blank in it.
-    return f"{_SLOT_PREFIX}{update.symbol} {update.key}"
-
-
-def _update_in(slot: str, value: Any) -> Update:
-    symbol, _, key = slot.removeprefix(_SLOT_PREFIX).partition(" ")
-    return Update(symbol, key, value)
 
 
 _encode = json.JSONEncoder(sort_keys=True).encode

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from app.channels import PROFIT_REPORT, updates_channel
+from app.channels import PROFIT_REPORT, TICKER_UPDATES
 
 SENDER = "scale_t"
 
@@ -135,7 +135,7 @@ class Bot:
 
 def _update(symbol: str, kind: str, timestamp: str, **fields: Any) -> Message:
     data = {"type": kind, "symbol": symbol, **fields, "timestamp": timestamp}
-    return Message(updates_channel(symbol), data)
+    return Message(TICKER_UPDATES + symbol.upper(), data)
 
 
 def _text(moment: datetime) -> str:

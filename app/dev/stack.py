@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.live import Live
 
 from app.accounting import path_of
-from app.channels import JOURNAL, PROFIT_REPORT
+from app.channels import PROFIT_REPORT, RedisNames
 from app.dev.processes import Process, end_all, free_port, wait_until
 from app.dev.redis_server import start_redis
 from app.dev.rtdb.rules import RuleError, load_rules
@@ -141,11 +141,12 @@ class Stack:
         bots = self._start(self._programs, "bots", "-m", "app.dev.bots")
         self._flower_url = f"http://127.0.0.1:{flower_port}"
 
+        names = RedisNames("")
         with closing(connect(self._redis_url)) as client:
-            self._wait(bridge, lambda: _listens(client, PROFIT_REPORT))
+            self._wait(bridge, lambda: _listens(client, names.profit_report))
             self._wait(worker, lambda: _exists(client, _WORKER_LISTENS))
             self._wait(flower, lambda: _answers(f"127.0.0.1:{flower_port}", "/healthcheck"))
-            self._wait(bots, lambda: _exists(client, JOURNAL))
+            self._wait(bots, lambda: _exists(client, names.journal))
 
     def _start_stores(self) -> None:
         """Start Redis and Firebase, which the other programs need."""

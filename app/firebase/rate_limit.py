@@ -8,7 +8,6 @@ only the latest of each slot: every symbol gets a little older, and none is forg
 import time
 from pathlib import Path
 
-from app.channels import KEY_PREFIX
 from app.errors import RetryLater
 from app.messaging import connect, reaching
 from app.settings import Settings
@@ -20,9 +19,6 @@ below the lease that its task holds meanwhile."""
 BURST_SECONDS = 1.0
 """Seconds of unused capacity that are kept for a burst."""
 
-KEY = KEY_PREFIX + "write-rate-limiter"
-"""The limiter's state in Redis."""
-
 _RESERVE = Path(__file__).with_name("lua").joinpath("reserve_write.lua").read_text()
 _MEGABYTE = 1024 * 1024
 _SECOND_US = 1_000_000
@@ -33,6 +29,7 @@ class WriteRateLimiter:
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.redis_url
+        self._key = settings.names.write_rate_limiter
         self._script = connect(self._url).register_script(_RESERVE)
         bytes_per_minute = settings.firebase_megabytes_per_minute * _MEGABYTE
         self._limits = [
@@ -53,7 +50,7 @@ class WriteRateLimiter:
                 Nothing is reserved.
         """
         with reaching(self._url):
-            granted, wait = self._script(keys=[KEY], args=[size, *self._limits])
+            granted, wait = self._script(keys=[self._key], args=[size, *self._limits])
         seconds = float(wait) / _SECOND_US
         if not granted:
             raise RetryLater(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import redis
 from redis.client import Pipeline
 
-from app.channels import JOURNAL
+from app.channels import RedisNames
 from app.messaging.client import database_of
 
 START = "0-0"
@@ -25,31 +25,32 @@ class JournalEntry(NamedTuple):
     message: bytes
 
 
-def journal_name(client: redis.Redis) -> str:
+def journal_name(client: redis.Redis, names: RedisNames) -> str:
     """Return the name by which messages refer to the journal in the client's database.
 
     It includes the database number, because pub/sub reaches all databases and a stream only one.
     """
-    return f"{database_of(client)}:{JOURNAL}"
+    return f"{database_of(client)}:{names.journal}"
 
 
-def append(pipeline: Pipeline, message: bytes, length: int) -> None:
+def append(pipeline: Pipeline, names: RedisNames, message: bytes, length: int) -> None:
     """Queue a command that appends `message` and trims the journal to about `length` entries."""
-    pipeline.xadd(JOURNAL, {_FIELD: message}, maxlen=length, approximate=True)
+    pipeline.xadd(names.journal, {_FIELD: message}, maxlen=length, approximate=True)
 
 
 class Journal:
     """The bridge's side of the journal. Every method raises redis.RedisError if Redis fails."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, names: RedisNames) -> None:
         self._client = client
+        self._key = names.journal
         # redis-py's own conversion of an entry costs more than all the rest of reading it.
         client.set_response_callback("XRANGE", lambda entries, **_: entries)
-        self.name = journal_name(client)
+        self.name = journal_name(client, names)
 
     def read(self, position: str, limit: int, up_to: str = NEWEST) -> list[JournalEntry]:
         """Return up to `limit` entries after `position`, at most up to and including `up_to`."""
-        entries: Any = self._client.xrange(JOURNAL, min=f"({position}", max=up_to, count=limit)
+        entries: Any = self._client.xrange(self._key, min=f"({position}", max=up_to, count=limit)
         return [JournalEntry(name.decode(), _message(fields)) for name, fields in entries]
 
     def ends_before(self, position: str) -> bool:
@@ -58,14 +59,14 @@ class Journal:
 
     def end(self) -> str:
         """Return the position of the newest entry that this stream has ever had."""
-        if not self._client.exists(JOURNAL):
+        if not self._client.exists(self._key):
             return START
-        last: bytes = self._client.xinfo_stream(JOURNAL)["last-generated-id"]
+        last: bytes = self._client.xinfo_stream(self._key)["last-generated-id"]
         return last.decode()
 
     def trim(self, position: str) -> None:
         """Delete entries before `position`: the ledger has them."""
-        self._client.xtrim(JOURNAL, minid=position, approximate=True)
+        self._client.xtrim(self._key, minid=position, approximate=True)
 
 
 def _message(fields: list[bytes]) -> bytes:

@@ -1,6 +1,6 @@
 """How a running service looks from outside: metrics, health, freshness, logs."""
 
-from app.monitoring.freshness import FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
+from app.monitoring.freshness import FreshnessRecord, MeasuredFirebase, cumulative
 from app.monitoring.health import Health
 from app.monitoring.http_server import StatusServer
 from app.monitoring.logs import configure, formatter, use_standard_logging
@@ -8,7 +8,6 @@ from app.monitoring.metrics import FRESHNESS, METRICS, Metrics, as_markdown
 
 __all__ = [
     "FRESHNESS",
-    "FRESHNESS_KEY",
     "METRICS",
     "FreshnessRecord",
     "Health",

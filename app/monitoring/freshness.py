@@ -10,20 +10,16 @@ from typing import NamedTuple
 
 import structlog
 
-from app.channels import KEY_PREFIX
 from app.delivery import SLOT_TTL_SECONDS, FirebaseWriter
 from app.domain import PERFORMANCE, Update, time_in
 from app.errors import RetryLater
 from app.messaging import connect, reaching
 from app.monitoring.metrics import FRESHNESS
+from app.settings import Settings
 from app.timing import now_us
 
 log = structlog.stdlib.get_logger(__name__)
 
-FRESHNESS_KEY = KEY_PREFIX + "freshness"
-"""Hash: counts by upper bound (`+Inf` for the rest), and `sum` in seconds."""
-
-_NEWEST_KEY = FRESHNESS_KEY + ":newest"
 _SUM = "sum"
 _BOUNDS = (*map(str, FRESHNESS.buckets), "+Inf")
 
@@ -80,9 +76,10 @@ class MeasuredFirebase:
 class FreshnessRecord:
     """The histogram in Redis."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._record = connect(url).register_script(_RECORD)
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.redis_url
+        self._keys = [settings.names.freshness, settings.names.freshness_newest]
+        self._record = connect(self._url).register_script(_RECORD)
 
     def add(self, samples: Sequence[FreshnessSample]) -> None:
         """Add the samples of one task. Without Redis, log that: the values are stored anyway."""
@@ -94,7 +91,7 @@ class FreshnessRecord:
             arguments += [symbol, timestamp_us, bound, f"{age:.6f}"]
         try:
             with reaching(self._url):
-                self._record(keys=[FRESHNESS_KEY, _NEWEST_KEY], args=arguments)
+                self._record(keys=self._keys, args=arguments)
         except RetryLater as error:
             log.warning("freshness_not_recorded", values=len(samples), reason=error)
 

@@ -13,11 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from app.channels import FAILED_STORES as FAILED_STORES_KEY
-from app.channels import JOURNAL, OPEN_SLOTS
 from app.errors import RetryLater
 from app.messaging import connect, reaching
-from app.monitoring.freshness import FRESHNESS_KEY, cumulative
+from app.monitoring.freshness import cumulative
 from app.monitoring.health import Health
 from app.monitoring.metrics import (
     FAILED_STORES,
@@ -58,7 +56,7 @@ class StatusServer:
         self._address = settings.metrics_address
         self._health = health
         self._registry = metrics.registry
-        self._registry.register(_StateCollector(health, settings.redis_url, journal_position))
+        self._registry.register(_StateCollector(health, settings, journal_position))
 
     def start(self) -> None:
         """Serve until the process ends. Where the address is not free, log that and go on."""
@@ -80,11 +78,12 @@ class _StateCollector(Collector):
     """
 
     def __init__(
-        self, health: Health, url: str, journal_position: Callable[[], str] | None
+        self, health: Health, settings: Settings, journal_position: Callable[[], str] | None
     ) -> None:
         self._health = health
-        self._url = url
-        self._client = connect(url)
+        self._url = settings.redis_url
+        self._names = settings.names
+        self._client = connect(self._url)
         self._journal_position = journal_position
 
     def collect(self) -> Iterator[Family]:
@@ -95,11 +94,11 @@ class _StateCollector(Collector):
             with reaching(self._url):
                 pipeline = self._client.pipeline(transaction=False)
                 pipeline.time()
-                pipeline.zcard(OPEN_SLOTS)
-                pipeline.llen(FAILED_STORES_KEY)
-                pipeline.hgetall(FRESHNESS_KEY)
+                pipeline.zcard(self._names.open_slots)
+                pipeline.llen(self._names.failed_stores)
+                pipeline.hgetall(self._names.freshness)
                 if position is not None:
-                    pipeline.xrange(JOURNAL, min=f"({position}", count=1)
+                    pipeline.xrange(self._names.journal, min=f"({position}", count=1)
                 (seconds, _), slots, failed, freshness, *unread = pipeline.execute()
         except RetryLater:
             return

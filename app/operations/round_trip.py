@@ -4,7 +4,6 @@ import threading
 import time
 from typing import Any
 
-from app.channels import performance_channel
 from app.domain import ProfitReport, read_performance, time_in
 from app.firebase import Event, Stream, apply_event, children
 from app.messaging import connect, reaching
@@ -37,7 +36,7 @@ class RoundTrip:
         self._client = connect(self._url)
         self._pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]
         with reaching(self._url):
-            self._pubsub.subscribe(performance_channel(report.symbol))
+            self._pubsub.subscribe(settings.names.performance_channel(report.symbol))
             self._pubsub.get_message(timeout=_READY_TIMEOUT)
         self._node: Any = None
         self._visible_at = 0.0

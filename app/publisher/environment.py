@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ _REDIS_URL = "REDIS_URL"
 _REDIS_URL_FILE = "REDIS_URL_FILE"
 _SPOOL_PATH = "PUBLISHER_SPOOL_PATH"
 _JOURNAL_LENGTH = "JOURNAL_LENGTH"
+_ACCOUNT = "ACCOUNT"
 
 _DEFAULTS = {
     _REDIS_URL: "redis://localhost:6379/0",
@@ -63,8 +65,28 @@ class Environment:
             )
         return int(text)
 
+    def account(self) -> str:
+        account = self._given(_ACCOUNT)
+        try:
+            return checked_account(account)
+        except ValueError as error:
+            raise WrongPublisherSetting(f"{_ACCOUNT}={account}: {error}") from None
+
     def _given(self, name: str) -> str:
         return (self._values.get(name) or "").strip()
+
+
+def checked_account(account: str) -> str:
+    """Return the account if bridges take it too, or if it is empty.
+
+    Raises:
+        ValueError: it cannot be used; the text says what it must be.
+    """
+    if account and not re.fullmatch(r"(?!\d{4}$|TICKER_)[A-Za-z0-9][A-Za-z0-9_-]{0,31}", account):
+        raise ValueError(
+            "must be 1 to 32 letters, digits, - and _, such as paper; no year, and no TICKER_..."
+        )
+    return account
 
 
 def _from_dotenv() -> dict[str, str | None]:

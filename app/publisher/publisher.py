@@ -18,7 +18,7 @@ from app.publisher.connection import (
     masked,
     target_name,
 )
-from app.publisher.environment import Environment
+from app.publisher.environment import Environment, checked_account
 from app.publisher.sender import JOURNAL, PROFIT_REPORT, Published, Sender
 from app.publisher.spool import Spool
 
@@ -40,16 +40,23 @@ class RedisPublisher:
         url: the Redis to publish on; by default the environment variable REDIS_URL.
         spool: folder for reports that Redis cannot take; by default PUBLISHER_SPOOL_PATH. It must
             be on a local disk; any number of bots may share it.
+        account: the account that the bot trades for, if several are kept apart on this Redis; by
+            default ACCOUNT; empty for none. All names on Redis then begin with it.
         timeout: seconds that a call of `publish` may wait for Redis in all: for a connection, for
             other threads, for the answer. While Redis is known to be away, no call waits at all.
 
     Raises:
-        ValueError: `timeout` is not above 0, or `url` cannot be used.
+        ValueError: `timeout` is not above 0, or `url` or `account` cannot be used.
         WrongPublisherSetting: an environment variable is wrong.
     """
 
     def __init__(
-        self, url: str | None = None, *, spool: Path | str | None = None, timeout: float = TIMEOUT
+        self,
+        url: str | None = None,
+        *,
+        spool: Path | str | None = None,
+        account: str | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
@@ -59,11 +66,13 @@ class RedisPublisher:
             self._options = connection_options(self._url)
         except ValueError as error:
             raise ValueError(f"url={masked(self._url)}: {error}") from None
-        self._folder = Path(spool or environment.spool_folder())
+        account = environment.account() if account is None else checked_account(account)
+        self._prefix = f"{account}:" if account else ""
+        self._folder = Path(spool or environment.spool_folder()) / account
         self._journal_length = environment.journal_length()
         self._timeout = timeout
         # Pub/sub ignores database numbers, streams do not.
-        self._journal = f"{database(self._options)}:{JOURNAL}"
+        self._journal = f"{database(self._options)}:{self._prefix}{JOURNAL}"
         self._sender = self._new_sender()
         self._sender.take_over_leftovers()
         _publishers.add(self)
@@ -74,7 +83,7 @@ class RedisPublisher:
         """Publish `message_data` in the envelope that every message of this system has.
 
         Args:
-            channel: such as `PROFIT_REPORT` or `TICKER_UPDATES_SOFI`.
+            channel: such as `PROFIT_REPORT` or `TICKER_UPDATES_SOFI`, with or without the account.
             message_data: the envelope's `data`; must be JSON.
             sender: the bot's name, which is part of the identity of its reports.
 
@@ -96,8 +105,9 @@ class RedisPublisher:
             "timestamp": datetime.now().isoformat(timespec="milliseconds"),
             "sender": sender,
         }
+        channel = channel.removeprefix(self._prefix)
         if channel != PROFIT_REPORT:
-            return self._sender.send_other(channel, _encoded(envelope), deadline)
+            return self._sender.send_other(self._prefix + channel, _encoded(envelope), deadline)
         envelope["journal"] = self._journal
         return self._sender.send_report(_encoded(envelope), deadline)
 
@@ -114,6 +124,7 @@ class RedisPublisher:
             PublisherConnection(self._options),
             masked(self._url),
             Spool(self._folder, target_name(self._options)),
+            self._prefix,
             self._journal_length,
             self._timeout,
         )

@@ -67,6 +67,7 @@ class Sender:
         connection: not connected yet.
         place: the Redis in error texts, without a password.
         spool: for reports that Redis cannot take.
+        prefix: what all names on Redis begin with.
         journal_length: entries that the journal keeps, about.
         timeout: seconds that `close` may take.
     """
@@ -76,12 +77,14 @@ class Sender:
         connection: PublisherConnection,
         place: str,
         spool: Spool,
+        prefix: str,
         journal_length: int,
         timeout: float,
     ) -> None:
         self._connection = connection
         self._place = place
         self._spool = spool
+        self._channel, self._journal = prefix + PROFIT_REPORT, prefix + JOURNAL
         self._journal_length = journal_length
         self._timeout = timeout
         self._line = threading.Lock()
@@ -201,8 +204,8 @@ class Sender:
         commands: list[tuple[Any, ...]] = [("MULTI",)]
         for message in messages:
             at_most = ("MAXLEN", "~", self._journal_length)
-            commands.append(("XADD", JOURNAL, *at_most, "*", "message", message))
-            commands.append(("PUBLISH", PROFIT_REPORT, message))
+            commands.append(("XADD", self._journal, *at_most, "*", "message", message))
+            commands.append(("PUBLISH", self._channel, message))
         commands.append(("EXEC",))
         return commands
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.channels import JOURNAL
 from app.domain.json_schemas import schema_of
 from app.firebase import node_path
 from app.publisher import RedisPublisher
 from tests.examples import Block, blocks
-from tests.system import System, now_text, report, wait_until
+from tests.system import JOURNAL, System, now_text, report, wait_until
 
 
 @pytest.fixture(scope="module")

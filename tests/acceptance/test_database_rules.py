@@ -9,6 +9,7 @@ import requests
 
 from app.channels import AGGREGATE
 from app.delivery import FailedStores
+from app.settings import load_settings
 from tests.faults.load import steps_back
 from tests.system import ROOT, System, envelope, report, wait_until
 
@@ -36,7 +37,7 @@ def test_reports_reach_firebase_and_nobody_else_writes_there(system: System) -> 
     system.report("BRK.B", 1)
     expected = {"SOFI": 28.76, "BRK!2EB": 1, AGGREGATE: 29.76}
     wait_until(lambda: totals(system) == expected, "all stored")
-    assert not FailedStores(system.redis_server.url).read()
+    assert not FailedStores(load_settings(system.environment)).read()
     findings = {one["name"]: one for one in json.loads(system.command("doctor", "--json").stdout)}
     assert findings["firebase"]["status"] == "ok"
     assert findings["front end"]["status"] == "ok"
@@ -58,7 +59,7 @@ def test_a_write_that_lands_after_its_timeout_changes_nothing(system: System) ->
     wait_until(lambda: system.firebase.held() == 0 and system.firebase.refusals() == 1, "refusal")
     assert not steps_back(system)
     assert totals(system) == {"SOFI": 3, AGGREGATE: 3}
-    assert not FailedStores(system.redis_server.url).read()
+    assert not FailedStores(load_settings(system.environment)).read()
 
 
 def test_a_performance_of_the_future_is_reported_and_fixed_by_audit(system: System) -> None:
@@ -68,8 +69,10 @@ def test_a_performance_of_the_future_is_reported_and_fixed_by_audit(system: Syst
     del wrong["symbol"]
     system.firebase.put("services/SOFI/performance", wrong)
     system.publish(envelope(report("SOFI", 2)))
-    wait_until(lambda: bool(FailedStores(system.redis_server.url).read()), "a failed store")
-    (failed,) = FailedStores(system.redis_server.url).read()
+    wait_until(
+        lambda: bool(FailedStores(load_settings(system.environment)).read()), "a failed store"
+    )
+    (failed,) = FailedStores(load_settings(system.environment)).read()
     assert f"of {FAR}: if that one is wrong, run python -m app audit --fix" in failed["reason"]
     assert system.firebase.get("services/SOFI/performance/total") == 50
     wait_until(lambda: system.total() == 3, "the file")

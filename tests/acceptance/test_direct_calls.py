@@ -7,6 +7,7 @@ import pytest
 from app.delivery import LatestValueRegister
 from app.dev.processes import free_port
 from app.domain import PERFORMANCE, Update
+from app.settings import load_settings
 from tests.system import System, report
 
 
@@ -100,7 +101,7 @@ def test_a_value_of_the_far_future_gives_way_to_the_next_of_the_bridge(system: S
     assert "or a newer one, is stored already" in printed
     # As a bridge does: a value that it announced.
     update = Update("SOFI", PERFORMANCE, report("SOFI", 30))
-    (candidate,) = LatestValueRegister(system.redis_server.url).announce([update])
+    (candidate,) = LatestValueRegister(load_settings(system.environment)).announce([update])
     call(
         system, f'store_performance("SOFI", {{**data, "total": 30}}, revision={candidate.revision})'
     )

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 import redis
 
-from app.channels import JOURNAL
 from app.publisher import NotPublished, RedisPublisher
-from tests.system import PATIENCE, ROOT, System, now_text, report, wait_until
+from tests.system import JOURNAL, PATIENCE, ROOT, System, now_text, report, wait_until
 
 Make = Callable[..., RedisPublisher]
 

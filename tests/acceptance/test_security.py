@@ -12,12 +12,11 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from app.channels import JOURNAL
 from app.dev.processes import Process
 from app.dev.redis_server import RedisServer, start_redis
 from app.messaging import connect
 from app.publisher import RedisPublisher
-from tests.system import ROOT, System, envelope, now_text, report, run_here, wait_until
+from tests.system import JOURNAL, ROOT, System, envelope, now_text, report, run_here, wait_until
 
 USERS = ROOT / "docs" / "redis-users.acl"
 

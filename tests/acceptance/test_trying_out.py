@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import redis
 
-from app.channels import AGGREGATE, JOURNAL
+from app.channels import AGGREGATE
 from app.dev.processes import free_port
 from app.dev.redis_server import start_redis
 from app.domain import date_of
 from tests.recorded import hour, made, record
-from tests.system import System, run, run_here, today, wait_until
+from tests.system import JOURNAL, System, run, run_here, today, wait_until
 
 FIELDS = ("total", "unrealized", "realized", "converted")
 REAL = {

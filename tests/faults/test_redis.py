@@ -7,11 +7,10 @@ import time
 import pytest
 import redis
 
-from app.channels import JOURNAL
 from tests.faults.conftest import Record
 from tests.faults.load import Trading, added, announced_totals, rounded, settle, steps_back
 from tests.faults.proxy import Proxy
-from tests.system import System, envelope, now_text, report, wait_until
+from tests.system import JOURNAL, System, envelope, now_text, report, wait_until
 
 
 def trade_on(trading: Trading, reports: int = 100) -> None:

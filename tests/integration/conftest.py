@@ -4,16 +4,17 @@ import pytest
 
 from app.delivery import FailedStores, LatestValueRegister, LatestValueStore
 from app.firebase import FirebaseClient
+from app.settings import Settings
 
 
 @pytest.fixture
 def register(redis_url: str) -> LatestValueRegister:
-    return LatestValueRegister(redis_url)
+    return LatestValueRegister(Settings(redis_url=redis_url))
 
 
 @pytest.fixture
 def failed_stores(redis_url: str) -> FailedStores:
-    return FailedStores(redis_url)
+    return FailedStores(Settings(redis_url=redis_url))
 
 
 @pytest.fixture

@@ -22,9 +22,10 @@ from app.delivery import (
 )
 from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, RetryLater
+from app.settings import Settings
 from tests.model.lua_redis import SCRIPT_TEXTS
 
-_NOWHERE = "redis://nowhere.invalid"
+_NOWHERE = Settings(redis_url="redis://nowhere.invalid")
 
 
 class Value(NamedTuple):

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import redis
 from lupa import lua51  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-from app.channels import OPEN_SLOTS
+from app.channels import RedisNames
 from app.delivery import LEASE_SECONDS
-from app.delivery.register import REVISION_KEY, SCRIPTS, script
+from app.delivery.register import SCRIPTS, script
 
 RedisData = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 """All keys of Redis, sorted, so that equal data compare equal. Every key has fields: a slot its
@@ -24,6 +24,7 @@ own, the open slots (a sorted set) their scores, the last revision (a string) on
 Reply = Any
 """What redis-py makes of a script's answer: bytes, numbers, None and lists (here: tuples)."""
 
+NAMES = RedisNames("")
 NOW = 1_800_000_000_000
 LEASE = round(LEASE_SECONDS * 1000)
 TICK = LEASE // 2
@@ -31,7 +32,7 @@ TICK = LEASE // 2
 
 _TIMES = ("until", "doubt")
 
-INITIAL_DATA: RedisData = ((REVISION_KEY, (("", "8000000000000000"),)),)
+INITIAL_DATA: RedisData = ((NAMES.revision, (("", "8000000000000000"),)),)
 """A last revision ahead of every clock, so that revisions here and in a real Redis are the same."""
 
 SCRIPT_TEXTS = {name: script(name) for name in SCRIPTS}
@@ -77,7 +78,7 @@ class LocalLua:
     def tick(data: RedisData) -> RedisData:
         moved = {key: dict(fields) for key, fields in data}
         for key, fields in moved.items():
-            for field in fields if key == OPEN_SLOTS else fields.keys() & _TIMES:
+            for field in fields if key == NAMES.open_slots else fields.keys() & _TIMES:
                 fields[field] = str(max(NOW, int(fields[field]) - TICK))
         return _frozen(moved)
 
@@ -157,7 +158,7 @@ class RedisLua:
     def start(self) -> None:
         """Begin with INITIAL_DATA."""
         self._client.flushall()
-        self._client.set(REVISION_KEY, dict(INITIAL_DATA[0][1])[""])
+        self._client.set(NAMES.revision, dict(INITIAL_DATA[0][1])[""])
 
     def run(
         self, name: str, keys: tuple[str, ...], arguments: tuple[str, ...], data: RedisData
@@ -168,7 +169,7 @@ class RedisLua:
     def tick(self, data: RedisData) -> RedisData:
         for key, fields in data:
             for field, _ in fields:
-                if key == OPEN_SLOTS:
+                if key == NAMES.open_slots:
                     self._client.zincrby(key, -TICK, field)
                 elif field in _TIMES:
                     self._client.hincrby(key, field, -TICK)
@@ -176,18 +177,18 @@ class RedisLua:
 
     def _dump(self) -> RedisData:
         keys: Any = self._client.keys()
-        slots = [key for key in keys if key not in (OPEN_SLOTS, REVISION_KEY)]
+        slots = [key for key in keys if key not in (NAMES.open_slots, NAMES.revision)]
         pipeline = self._client.pipeline()
         pipeline.time()
-        pipeline.get(REVISION_KEY)
-        pipeline.zrange(OPEN_SLOTS, 0, -1, withscores=True)
+        pipeline.get(NAMES.revision)
+        pipeline.zrange(NAMES.open_slots, 0, -1, withscores=True)
         for slot in slots:
             pipeline.hgetall(slot)
         (seconds, microseconds), revision, scores, *hashes = pipeline.execute()
         now = seconds * 1000 + microseconds // 1000
-        data = {REVISION_KEY: {"": revision}}
+        data = {NAMES.revision: {"": revision}}
         if scores:
-            data[OPEN_SLOTS] = {slot: _time(score - now) for slot, score in scores}
+            data[NAMES.open_slots] = {slot: _time(score - now) for slot, score in scores}
         for slot, fields in zip(slots, hashes, strict=True):
             times = {field: _time(int(fields[field]) - now) for field in fields.keys() & _TIMES}
             data[slot] = fields | times

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from app.channels import OPEN_SLOTS
 from app.delivery import ANY_REVISION, LONGEST_WRITE_SECONDS
 from tests.model.execution import (
     Answers,
@@ -22,7 +21,7 @@ from tests.model.execution import (
     ScriptCall,
     Value,
 )
-from tests.model.lua_redis import INITIAL_DATA, NOW, TICK, RedisData, Scripts
+from tests.model.lua_redis import INITIAL_DATA, NAMES, NOW, TICK, RedisData, Scripts
 
 
 class Kind(Enum):
@@ -375,7 +374,7 @@ class _Times(NamedTuple):
 @functools.lru_cache(100_000)
 def _times(data: RedisData) -> _Times:
     keys = {key: dict(fields) for key, fields in data}
-    overdue_times = [int(at) for at in keys.pop(OPEN_SLOTS, {}).values()]
+    overdue_times = [int(at) for at in keys.pop(NAMES.open_slots, {}).values()]
     leases = tuple(
         (fields["holder"], (int(fields["until"]) - NOW) // TICK)
         for fields in keys.values()

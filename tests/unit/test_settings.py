@@ -11,6 +11,13 @@ from app.settings import described, load_settings
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("ACCOUNT", "paper:"),
+        ("ACCOUNT", "paper account"),
+        ("ACCOUNT", "p" * 33),
+        ("ACCOUNT", "pápier"),
+        ("ACCOUNT", "-paper"),
+        ("ACCOUNT", "2025"),
+        ("ACCOUNT", "TICKER_UPDATES_SOFI"),
         ("REDIS_URL", "localhost:6379"),
         ("REDIS_URL", "http://localhost"),
         ("REDIS_URL", "redis://localhost:port/0"),
@@ -57,6 +64,17 @@ def test_every_setting_has_the_default_of_the_contract() -> None:
     assert settings.profit_decimals == 2
     assert settings.stores("ANY")
     assert settings.stores("aggregate")
+
+
+def test_an_account_has_names_a_folder_and_a_node_of_its_own_under_those_that_are_set() -> None:
+    live, paper = load_settings({}), load_settings({"ACCOUNT": "paper"})
+    assert (live.names.prefix, paper.names.prefix) == ("", "paper:")
+    assert vars(paper.names) == {name: f"paper:{text}" for name, text in vars(live.names).items()}
+    assert paper.profit_base_path == live.profit_base_path / "paper"
+    assert paper.firebase_root == "services-paper"
+    given = {"ACCOUNT": "7", "PROFIT_BASE_PATH": "/data", "FIREBASE_ROOT": "team/services"}
+    assert load_settings(given).profit_base_path == Path("/data/7")
+    assert load_settings(given).firebase_root == "team/services-7"
 
 
 def test_the_broker_is_redis_url_unless_set() -> None:

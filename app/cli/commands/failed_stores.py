@@ -36,7 +36,7 @@ def failed_stores(settings: Settings, request: Request) -> int:
 class _FailedLetters(DeadLetters):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._failed = FailedStores(settings.redis_url)
+        self._failed = FailedStores(settings)
         self.entries = {failed["id"]: failed for failed in self._failed.read()}
 
     def as_json(self, entry_id: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class _FailedLetters(DeadLetters):
 
     def resend(self, entry_id: str) -> Result:
         candidate = _candidate_of(self.entries[entry_id])
-        register = LatestValueRegister(self._settings.redis_url)
+        register = LatestValueRegister(self._settings)
         firebase = firebase_of_this_process(self._settings)
         store = LatestValueStore(register, firebase, self._failed)
         stored = store.store([candidate], task=f"resend-{uuid.uuid4().hex}")

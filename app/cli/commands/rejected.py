@@ -8,7 +8,7 @@ import click
 import redis
 
 from app.accounting import Rejected, delete_rejected, read_rejected
-from app.channels import updates_channel
+from app.channels import RedisNames
 from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
 from app.cli.options import command
 from app.cli.output import print_bytes
@@ -70,7 +70,9 @@ class _RejectedMessages(DeadLetters):
     def resend(self, entry_id: int) -> Result:
         message = self.entries[entry_id].message if self._fixed is None else self._fixed
         with reaching(self._settings.redis_url):
-            result = _send(self._client, message, self._settings.journal_length)
+            result = _send(
+                self._client, self._settings.names, message, self._settings.journal_length
+            )
         if result.done:
             self.clear(entry_id)
         return result
@@ -79,7 +81,7 @@ class _RejectedMessages(DeadLetters):
         delete_rejected(self._settings.profit_base_path, [entry_id])
 
 
-def _send(client: redis.Redis, message: bytes, journal_length: int) -> Result:
+def _send(client: redis.Redis, names: RedisNames, message: bytes, journal_length: int) -> Result:
     """Send a message once, by the way it came.
 
     Raises:
@@ -92,13 +94,13 @@ def _send(client: redis.Redis, message: bytes, journal_length: int) -> Result:
         return Result(False, f"not JSON, fix it first (see --help): {error}")
     data = envelope.get("data") if isinstance(envelope, dict) else None
     if isinstance(data, dict) and data.get("type") in {"price", "order"}:
-        channel = updates_channel(read_update(message).symbol)
+        channel = names.updates_channel(read_update(message).symbol)
         if not client.publish(channel, message):
             return Result(False, "nobody listens for prices and orders: start the bridge first")
     else:
         # Only to the journal, which a running bridge reads every second, and a stopped one when it
         # starts. A copy on pub/sub would be rejected a second time if it is still wrong.
         pipeline = client.pipeline(transaction=True)
-        append(pipeline, message, journal_length)
+        append(pipeline, names, message, journal_length)
         pipeline.execute()
     return Result(True, "sent again")

@@ -65,7 +65,7 @@ def replay(
         if dry_run or target is None:
             replayed, problem = _print_reports(reports, kind, as_json), ""
         else:
-            publisher = RedisPublisher(target, spool=settings.publisher_spool_path)
+            publisher = RedisPublisher(target, spool=settings.publisher_spool_path, account="")
             with closing(publisher):
                 replayed, problem = _send(publisher, reports, kind, extent.reports)
         recorded = Breakdown(kind)

@@ -70,13 +70,15 @@ def report(
     round_trip = RoundTrip(settings, to_send) if wait else None
     # What the sender logs about an unreachable Redis is printed below, in words for people.
     logging.getLogger("app.publisher.sender").setLevel(logging.ERROR)
-    publisher = RedisPublisher(settings.redis_url, spool=settings.publisher_spool_path)
+    publisher = RedisPublisher(
+        settings.redis_url, spool=settings.publisher_spool_path, account=settings.account
+    )
     output = _Output(as_json)
     try:
         began = time.monotonic()
         published = publisher.publish(PROFIT_REPORT, data, sender)
         output.add("sent", data | {"sender": sender}, _described(data, sender))
-        output.add("listeners", int(published), _listeners(published))
+        output.add("listeners", int(published), _listeners(published, settings.names.profit_report))
         output.add("spooled", published.spooled)
         has_arrived = not published.spooled
         if round_trip and wait:
@@ -92,8 +94,8 @@ def report(
     if published.spooled and not has_arrived:
         print_error(
             f"Redis at {masked(settings.redis_url)} did not take the report: it is kept in "
-            f"{settings.publisher_spool_path}, and sent the next time a bot or this command runs "
-            "here; do not report it again"
+            f"{settings.publisher_spool_path / settings.account}, and sent the next time a bot or "
+            "this command runs here; do not report it again"
         )
     return 0 if has_arrived else 1
 
@@ -147,11 +149,11 @@ def _described(data: dict[str, Any], sender: str) -> str:
     return f"{data['symbol']}  {amounts}\n{'':<10} from {sender} at {data['timestamp']}"
 
 
-def _listeners(published: Published) -> str:
+def _listeners(published: Published, channel: str) -> str:
     if published.spooled:
         return "not known"
     if published:
-        return f"{int(published)} on {PROFIT_REPORT}: a bridge, if nobody else listens there"
+        return f"{int(published)} on {channel}: a bridge, if nobody else listens there"
     return "none: no bridge runs; the report is in the journal, and the next one counts it"
 
 

@@ -87,7 +87,9 @@ def simulate(
     traders = make_bots(traded, chance, bots or 0)
     days: defaultdict[int, Breakdown] = defaultdict(lambda: Breakdown("increment"))
     done = 0
-    publisher = RedisPublisher(settings.redis_url, spool=settings.publisher_spool_path)
+    publisher = RedisPublisher(
+        settings.redis_url, spool=settings.publisher_spool_path, account=settings.account
+    )
     began = time.monotonic()
     try:
         with ShutdownSignals() as signals, progress("trading") as show:

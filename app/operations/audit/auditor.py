@@ -190,14 +190,14 @@ class Auditor:
         """Store the newest figures of `symbols`; remove those that the ledger does not have."""
         if not self._performances:
             return []
-        register = LatestValueRegister(self._settings.redis_url)
+        register = LatestValueRegister(self._settings)
         # Before the figures are read: a bridge proposes newer ones with a higher revision.
         revision = register.next_revision()
         candidates = [
             Candidate(Update(symbol, PERFORMANCE, record), revision)
             for symbol, record in self._newest_records(symbols).items()
         ]
-        failed_stores = FailedStores(self._settings.redis_url)
+        failed_stores = FailedStores(self._settings)
         store = LatestValueStore(register, self._performances, failed_stores)
         return _described(store.store(candidates, task=f"audit-{uuid.uuid4().hex}"))
 

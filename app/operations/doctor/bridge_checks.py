@@ -4,7 +4,6 @@ from contextlib import closing
 from typing import Any
 
 from app.accounting import LedgerReader
-from app.channels import JOURNAL, PROFIT_REPORT
 from app.errors import StopProgram
 from app.messaging import Journal, JournalEntry
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
@@ -18,31 +17,33 @@ _MAX_READ = 1_000
 
 def bridge(deployment: Deployment) -> Finding:
     """Check that exactly one program listens for reports."""
-    ((_, listeners),) = deployment.redis.pubsub_numsub(PROFIT_REPORT)
+    channel = deployment.settings.names.profit_report
+    ((_, listeners),) = deployment.redis.pubsub_numsub(channel)
     if not listeners:
         fix = "start the bridge: python -m app bridge (its log says why it stopped)"
-        return Finding(FAIL, f"nobody listens on {PROFIT_REPORT}", fix)
+        return Finding(FAIL, f"nobody listens on {channel}", fix)
     if listeners > 1:
         fix = "run only one bridge: a second one would count and publish every report again"
-        return Finding(WARN, f"{listeners} programs listen on {PROFIT_REPORT}", fix)
-    return Finding(OK, f"one program listens on {PROFIT_REPORT}")
+        return Finding(WARN, f"{listeners} programs listen on {channel}", fix)
+    return Finding(OK, f"one program listens on {channel}")
 
 
 def journal(deployment: Deployment) -> Finding:
     """Check that the journal is read before it is full."""
     client, limit = deployment.redis, deployment.settings.journal_length
-    kind: Any = client.type(JOURNAL)
+    names = deployment.settings.names
+    kind: Any = client.type(names.journal)
     if kind == b"none":
         return Finding(OK, "empty: nothing was published with RedisPublisher yet")
     if kind != b"stream":
         fix = "find out which other program uses this database, and rename or delete that key"
-        return Finding(FAIL, f"the key {JOURNAL} is a {kind.decode()}, not a stream", fix)
-    length = client.xlen(JOURNAL)
+        return Finding(FAIL, f"the key {names.journal} is a {kind.decode()}, not a stream", fix)
+    length = client.xlen(names.journal)
     found = f"{length} of about {limit} reports"
     position = _ledger_position(deployment)
     if position is None:
         return Finding(OK, f"{found}; there is no ledger here to compare with")
-    entries = Journal(client).read(position, _MAX_READ)
+    entries = Journal(client, names).read(position, _MAX_READ)
     if not entries:
         return Finding(OK, f"{found}, all of them in the ledger")
     return _waiting(entries, deployment.now(), is_full=length > _NEARLY_FULL * limit)

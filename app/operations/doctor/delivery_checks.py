@@ -45,7 +45,7 @@ _NO_DATABASE = Finding(
 
 def queue(deployment: Deployment) -> Finding:
     """Check that the workers keep up with the queue."""
-    name = _celery(deployment).conf.task_default_queue
+    name = deployment.settings.names.queue
     length = deployment.broker.llen(name)
     found = f"{length} tasks wait in {name}"
     if length > _LONG_QUEUE:
@@ -123,7 +123,7 @@ def front_end(deployment: Deployment) -> Finding:
 
 def failed_stores(deployment: Deployment) -> Finding:
     """Check that Firebase has rejected nothing for good."""
-    count = len(FailedStores(deployment.settings.redis_url).read())
+    count = len(FailedStores(deployment.settings).read())
     if count:
         return Finding(WARN, f"Firebase rejected {count} values", "see python -m app failed-stores")
     return Finding(OK, "none")
@@ -138,7 +138,12 @@ def _celery(deployment: Deployment) -> Any:
     url = deployment.settings.celery_broker_url
     app = Celery("doctor", set_as_current=False)
     app.config_from_object("celeryconfig")
-    app.conf.update(broker_url=without_tls_options(url), broker_use_ssl=tls_of(url))
+    app.conf.update(
+        broker_url=without_tls_options(url),
+        broker_use_ssl=tls_of(url),
+        broker_transport_options=app.conf.broker_transport_options
+        | {"global_keyprefix": deployment.settings.names.prefix},
+    )
     return app
 
 

@@ -17,7 +17,7 @@ from app.bridge import (
     Outbox,
     PerformancePublisher,
 )
-from app.channels import JOURNAL, PROFIT_REPORT
+from app.channels import PROFIT_REPORT, RedisNames
 from app.delivery import Candidate, Dispatcher, LatestValueRegister
 from app.domain import MILLIONTHS, ProfitReport, to_microseconds
 from app.messaging import (
@@ -31,10 +31,10 @@ from app.messaging import (
     connect,
 )
 from app.monitoring import Health, Metrics, StatusServer
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 from app.shutdown import ShutdownSignals
 from app.timing import now_us
-from tests.system import Listener, envelope, now_text, report, today, wait_until
+from tests.system import JOURNAL, Listener, envelope, now_text, report, today, wait_until
 
 
 class WatchedJournal(Journal):
@@ -110,15 +110,15 @@ def bridge_with(
     shutdown = ShutdownSignals(grace)
     with closing(Ledger(folder)) as ledger:
         subscription = subscription or Subscription(url, [PROFIT_REPORT])
-        dispatcher = Dispatcher(NoTasks(), LatestValueRegister(url))
+        dispatcher = Dispatcher(NoTasks(), LatestValueRegister(settings))
         breaker, metrics = CircuitBreaker(), Metrics()
         health = Health(subscription, dispatcher, folder)
-        publisher = performance_publisher or PerformancePublisher(url)
+        publisher = performance_publisher or PerformancePublisher(settings)
         bridge = Bridge(
             settings=settings,
             shutdown=shutdown,
             breaker=breaker,
-            intake=Intake(subscription, journal, ledger, breaker),
+            intake=Intake(subscription, journal, ledger, breaker, settings.names),
             bookkeeper=Bookkeeper(ledger, folder, "increment", now_us),
             files=DailyFiles(folder),
             outbox=Outbox(publisher, ledger, breaker, health, shutdown),
@@ -148,7 +148,7 @@ def test_a_stop_does_not_wait_for_the_end_of_a_long_journal_which_is_counted_at_
 ) -> None:
     ledger_without_imports(tmp_path).close()
     reported = 5 * BATCH_SIZE
-    journal = WatchedJournal(connect(redis_url))
+    journal = WatchedJournal(connect(redis_url), RedisNames(""))
     with redis.Redis.from_url(redis_url) as bots:
         pipeline = bots.pipeline()
         for n in range(reported):
@@ -176,8 +176,8 @@ def test_a_large_unpublished_backlog_is_published_in_pieces(redis_url: str, tmp_
     ledger.record([(report, b"") for report in reports], [], START, "")
     ledger.close()
     journal, performance_publisher = (
-        WatchedJournal(connect(redis_url)),
-        CountingPublisher(redis_url),
+        WatchedJournal(connect(redis_url), RedisNames("")),
+        CountingPublisher(Settings(redis_url=redis_url)),
     )
     with (
         closing(Listener(redis_url, "TICKER_PERFORMANCE_*")) as listener,
@@ -195,7 +195,7 @@ def test_a_report_of_an_imported_file_that_arrives_before_the_journal_is_read_co
     redis_url: str, tmp_path: Path
 ) -> None:
     again = envelope(report("SOFI", 1), sender="bot")
-    journal = WatchedJournal(connect(redis_url))
+    journal = WatchedJournal(connect(redis_url), RedisNames(""))
     with redis.Redis.from_url(redis_url) as bots:
         bots.xadd(JOURNAL, {"message": again})
     with bridge_with(journal, redis_url, tmp_path) as (first, shutdown):

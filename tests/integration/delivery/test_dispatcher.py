@@ -84,8 +84,8 @@ def queue(redis_url: str) -> Iterator[Queue]:
 @pytest.fixture
 def dispatcher(queue: Queue, redis_url: str) -> Iterator[Dispatcher]:
     app.conf.broker_url = redis_url
-    real = CeleryQueue(load_settings({"REDIS_URL": redis_url}))
-    dispatcher = Dispatcher(real, LatestValueRegister(redis_url))
+    settings = load_settings({"REDIS_URL": redis_url})
+    dispatcher = Dispatcher(CeleryQueue(settings), LatestValueRegister(settings))
     dispatcher.start()
     yield dispatcher
     dispatcher.close(2)

@@ -105,6 +105,7 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
             firebase.store_many(updates)
             busy.release()
 
+    settings = Settings(redis_url=redis_url)
     revisions = iter(range(1, 301))
     lock = threading.Lock()
     errors: list[BaseException] = []
@@ -123,7 +124,7 @@ def test_many_threads_never_write_one_slot_at_a_time_nor_backwards(
             errors.append(error)
 
     threads = [
-        threading.Thread(target=work, args=(LatestValueRegister(redis_url),)) for _ in range(4)
+        threading.Thread(target=work, args=(LatestValueRegister(settings),)) for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -376,7 +377,7 @@ def test_an_announced_price_equal_to_the_stored_one_becomes_no_task(
 def test_a_redis_that_cannot_be_reached_is_a_reason_to_retry_later(
     firebase: Recorder, failed_stores: FailedStores
 ) -> None:
-    register = LatestValueRegister("redis://127.0.0.1:1/0")
+    register = LatestValueRegister(Settings(redis_url="redis://127.0.0.1:1/0"))
     store = LatestValueStore(register, firebase, failed_stores)
     with pytest.raises(RetryLater, match="cannot use Redis at redis://127"):
         store.store([candidate(1, 1)], task="a")

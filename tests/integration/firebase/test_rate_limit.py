@@ -8,7 +8,6 @@ import redis
 
 from app.errors import RetryLater
 from app.firebase import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
-from app.firebase.rate_limit import KEY
 from app.settings import Settings
 from tests.system import wait_until
 
@@ -75,10 +74,10 @@ def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
         pass
     with redis.Redis.from_url(redis_url) as client:
         # To a clock that is now set back by an hour, the state looks like this.
-        state = client.hgetall(KEY)
+        state = client.hgetall(Settings().names.write_rate_limiter)
         assert state
         for name, value in state.items():
-            client.hset(KEY, name, float(value) + hour)
+            client.hset(Settings().names.write_rate_limiter, name, float(value) + hour)
     assert len(granted(limiter, [10] * 100)) < 10
 
     def is_granted() -> bool:

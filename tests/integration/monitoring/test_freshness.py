@@ -7,7 +7,8 @@ import redis
 
 from app.domain import Update, to_text
 from app.errors import RetryLater
-from app.monitoring import FRESHNESS, FRESHNESS_KEY, FreshnessRecord, MeasuredFirebase, cumulative
+from app.monitoring import FRESHNESS, FreshnessRecord, MeasuredFirebase, cumulative
+from app.settings import Settings
 from app.timing import now_us
 
 
@@ -31,12 +32,12 @@ def performance(seconds_ago: float, symbol: str = "SOFI") -> Update:
 def stored(url: str, *updates: Update) -> None:
     firebase = MeasuredFirebase(Takes())
     firebase.store_many(updates)
-    FreshnessRecord(url).add(firebase.samples)
+    FreshnessRecord(Settings(redis_url=url)).add(firebase.samples)
 
 
 def histogram(url: str) -> tuple[dict[str, float], float]:
     with redis.Redis.from_url(url) as client:
-        counts, total = cumulative(client.hgetall(FRESHNESS_KEY))
+        counts, total = cumulative(client.hgetall(Settings().names.freshness))
     return dict(counts), total
 
 
@@ -79,4 +80,4 @@ def test_what_firebase_did_not_take_is_not_fresh(redis_url: str) -> None:
 def test_a_redis_that_is_away_does_not_fail_the_task() -> None:
     firebase = MeasuredFirebase(Takes())
     firebase.store_many([performance(1)])
-    FreshnessRecord("redis://127.0.0.1:1/0").add(firebase.samples)
+    FreshnessRecord(Settings(redis_url="redis://127.0.0.1:1/0")).add(firebase.samples)

@@ -3,6 +3,7 @@
 import json
 
 from app.bridge.ticker_updates import latest_values
+from app.channels import RedisNames
 
 
 def _message(**data: object) -> bytes:
@@ -22,7 +23,8 @@ def test_the_last_value_of_a_slot_counts_and_what_is_no_value_comes_with_its_rea
             (b"TICKER_UPDATES_SOFI", _price("SOFI", 2)),
             (b"TICKER_UPDATES_SOFI", b"{"),
             (b"SOMETHING_ELSE", b"{"),
-        ]
+        ],
+        RedisNames(""),
     )
     prices = {slot: json.loads(value)["price"] for slot, value in values.items()}
     assert prices == {("SOFI", "price"): 2, ("AMD", "price"): 3}
@@ -32,7 +34,8 @@ def test_the_last_value_of_a_slot_counts_and_what_is_no_value_comes_with_its_rea
 def test_a_channel_that_names_no_ticker_costs_only_the_message_that_needs_it() -> None:
     unnamed = _message(type="price", price=1)
     values, rejected = latest_values(
-        [(b"TICKER_UPDATES_\xff", unnamed), (b"TICKER_UPDATES_\xff", _price("SOFI", 2))]
+        [(b"TICKER_UPDATES_\xff", unnamed), (b"TICKER_UPDATES_\xff", _price("SOFI", 2))],
+        RedisNames(""),
     )
     assert set(values) == {("SOFI", "price")}
     assert [(message, error.code) for message, error in rejected] == [(unnamed, "symbol")]

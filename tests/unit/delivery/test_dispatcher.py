@@ -8,6 +8,7 @@ import pytest
 from app.delivery import Candidate, Dispatcher, LatestValueRegister
 from app.domain import Update
 from app.errors import RetryLater
+from app.settings import Settings
 from tests.system import wait_until
 
 
@@ -47,7 +48,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def dispatcher(queue: Queue) -> Iterator[Dispatcher]:
-    dispatcher = Dispatcher(queue, Register("redis://nowhere.invalid"))
+    dispatcher = Dispatcher(queue, Register(Settings(redis_url="redis://nowhere.invalid")))
     dispatcher.start()
     yield dispatcher
     dispatcher.close(2)

@@ -12,11 +12,10 @@ from jsonschema import Draft7Validator, Draft202012Validator
 import tasks
 from app.channels import (
     AGGREGATE,
-    JOURNAL,
     PROFIT_REPORT,
     TICKER_PERFORMANCE,
     TICKER_UPDATES,
-    performance_channel,
+    RedisNames,
 )
 from app.domain import LARGEST, read_performance, read_report, read_update, to_microseconds
 from app.domain.json_schemas import CONTRACTS, schema_of, text_of
@@ -69,15 +68,16 @@ def test_every_message_has_an_example() -> None:
 
 
 def test_the_channels_are_those_of_the_code() -> None:
+    names = RedisNames("")
     addresses = {name: channel["address"] for name, channel in ASYNCAPI["channels"].items()}
     assert addresses == {
         "profitReport": PROFIT_REPORT,
-        "journal": JOURNAL,
+        "journal": names.journal,
         "tickerPerformance": TICKER_PERFORMANCE + "{ticker}",
         "tickerUpdates": TICKER_UPDATES + "{ticker}",
     }
     account = ASYNCAPI["channels"]["tickerPerformance"]["parameters"]["ticker"]["description"]
-    assert performance_channel(AGGREGATE).removeprefix(TICKER_PERFORMANCE) in account
+    assert names.performance_channel(AGGREGATE).removeprefix(TICKER_PERFORMANCE) in account
 
 
 def test_the_tasks_are_those_of_the_code() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.channels import JOURNAL
+from app.channels import RedisNames
 from app.messaging import START, Journal, connect
 
 
@@ -31,11 +31,11 @@ class FakeRedis:
 
 def journal(end: bytes | None, fields: list[bytes] | None = None) -> Journal:
     client: Any = FakeRedis(end, fields)
-    return Journal(client)
+    return Journal(client, RedisNames(""))
 
 
 def test_its_name_tells_the_database() -> None:
-    assert journal(None).name == f"3:{JOURNAL}"
+    assert journal(None).name == "3:profit-bridge:journal"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Deployments on one Redis are kept apart by ACCOUNT."""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from app.accounting import path_of
+from app.settings import load_settings
+from tests.system import System, today, wait_until
+
+REPORTS, SYMBOLS = 2_000, 20
+BOT = f"""
+import sys
+from app.publisher import RedisPublisher
+from tests.system import now_text, report
+amount = float(sys.argv[1])
+publisher = RedisPublisher()
+for number in range({REPORTS}):
+    symbol = f"S{{number % {SYMBOLS}}}"
+    publisher.publish("PROFIT_REPORT", report(symbol, amount), sys.argv[2])
+    if number < {SYMBOLS}:
+        update = {{"symbol": symbol, "timestamp": now_text()}}
+        fill = {{"event": "fill", "price": 1.0, "qty": 1, "position_qty": 1,
+                 "order": {{"id": sys.argv[2]}}}}
+        publisher.publish(f"TICKER_UPDATES_{{symbol}}",
+                          update | {{"type": "price", "price": amount, "volume": None}})
+        publisher.publish(f"TICKER_UPDATES_{{symbol}}",
+                          update | {{"type": "order", "order_data": fill}})
+publisher.publish("PROFIT_REPORT", {{"symbol": "S0", "total": "much"}}, sys.argv[2])
+publisher.close()
+"""
+FAILING_TASK = 'import tasks; tasks.store_performance.delay("S0", {"total": "much"})'
+
+
+class Deployment(NamedTuple):
+    account: str
+    root: str
+    bot: str
+    amount: float
+
+
+DEPLOYMENTS = (
+    Deployment("", "services", "live_bot", 1.0),
+    Deployment("paper", "services-paper", "paper_bot", 100.0),
+)
+
+
+def shown(system: System, root: str) -> dict[str, Any]:
+    """Return what the database shows of each symbol: total, price, ids of orders."""
+    nodes = system.firebase.get(root) or {}
+    return {
+        symbol: (
+            node.get("performance", {}).get("total"),
+            node.get("price"),
+            set(node.get("orders", ())),
+        )
+        for symbol, node in nodes.items()
+        if symbol != "aggregate"
+    }
+
+
+def test_two_accounts_on_one_redis_share_no_figure_task_order_or_refused_message(
+    system: System,
+) -> None:
+    workers = {}
+    for account, *_ in DEPLOYMENTS:
+        system.start_bridge(ACCOUNT=account)
+        workers[account] = system.start_worker(ACCOUNT=account)
+    with (
+        system.listening("TICKER_PERFORMANCE_*") as live,
+        system.listening("paper:TICKER_PERFORMANCE_*") as paper,
+    ):
+        for account, _, bot, amount in DEPLOYMENTS:
+            settings = {"ACCOUNT": account, "PUBLISHER_SPOOL_PATH": str(system.folder / "spool")}
+            system.start("bot", "-c", BOT, str(amount), bot, **settings)
+            assert not system.run("-c", FAILING_TASK, ACCOUNT=account).returncode
+        heard = {"": live.wait_for(2 * REPORTS), "paper": paper.wait_for(2 * REPORTS)}
+
+    for account, root, bot, amount in DEPLOYMENTS:
+        total = REPORTS / SYMBOLS * amount
+        expected = {f"S{number}": (total, amount, {bot}) for number in range(SYMBOLS)}
+        log = workers[account].log
+        wait_until(lambda: "GiveUp" in log.read_text(), "the failed store")  # noqa: B023
+        wait_until(lambda: shown(system, root) == expected, f"all of {bot} in {root}")  # noqa: B023
+        assert len(heard[account]) == 2 * REPORTS
+        assert {body["data"]["total"] % amount for _, body in heard[account]} == {0.0}
+        folder = load_settings(system.environment | {"ACCOUNT": account}).profit_base_path
+        records = json.loads(path_of(folder, today()).read_bytes())
+        assert records.keys() == {*expected, "aggregate"}
+        assert records["aggregate"]["total"] == REPORTS * amount
+        for command, name in (("rejected", bot), ("failed-stores", "S0")):
+            (letter,) = json.loads(system.command(command, "--json", ACCOUNT=account).stdout)
+            assert name in str(letter)
+        audit = system.command("audit", ACCOUNT=account)
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+        assert " succeeded in " in log.read_text()
+        assert set(re.findall(r"stored (services[^/ ]*)/", log.read_text())) <= {root}
+    assert set(system.firebase.get("")) == {root for _, root, *_ in DEPLOYMENTS}
