@@ -78,7 +78,8 @@ def _dispatcher(settings: Settings) -> "Dispatcher":
     from tasks.queue import CeleryQueue
 
     register = LatestValueRegister(settings)
-    return Dispatcher(CeleryQueue(settings), register, settings.tickers)
+    stores = None if settings.stores_all else settings.stores
+    return Dispatcher(CeleryQueue(settings), register, stores)
 
 
 _SERVICES: dict[str, Callable[[Settings], int]] = {"bridge": _bridge, "subscriber": _subscriber}

@@ -14,7 +14,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from app.channels import RedisNames
+from app.channels import AGGREGATE, RedisNames
 from app.domain import ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
 from app.urls import masked, redis_url
@@ -75,7 +75,7 @@ def _tickers(text: str) -> frozenset[str]:
     try:
         symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", text) if word)
     except RejectMessage as error:
-        raise ValueError(f"{error}: must be symbols, such as SOFI, BRK.B and aggregate") from None
+        raise ValueError(f"{error}: must be symbols, such as SOFI and BRK.B") from None
     if not symbols:
         raise ValueError("contains no symbol: name at least one, or leave it out to store all")
     return symbols
@@ -163,9 +163,14 @@ class Settings:
     tickers: Annotated[
         frozenset[str] | None,
         _tickers,
-        "symbols to store, separated by commas; aggregate is the account",
+        "symbols to store, separated by commas (default: all)",
     ] = None
     tickers_file: Annotated[Path | None, "file with the symbols to store, one per line"] = None
+    store_aggregate: Annotated[
+        bool,
+        Meta(title="true or false"),
+        "whether to store the account, whatever TICKERS says",
+    ] = True
     metrics_address: Annotated[
         str, _address_or_off, "host:port for /metrics, /healthz and /readyz of the services, or off"
     ] = "127.0.0.1:9464"
@@ -183,7 +188,15 @@ class Settings:
 
     def stores(self, symbol: str) -> bool:
         """Whether Firebase is to show `symbol` (or `aggregate`)."""
+        if symbol == AGGREGATE:
+            # Not by name: teams start a bot for each ticker of their list.
+            return self.store_aggregate
         return self.tickers is None or symbol in self.tickers
+
+    @property
+    def stores_all(self) -> bool:
+        """Whether Firebase is to show every symbol, and the account."""
+        return self.tickers is None and self.store_aggregate
 
     @property
     def database_url(self) -> str:
@@ -349,6 +362,8 @@ def described(settings: Settings) -> list[tuple[str, str, str]]:
         value = getattr(settings, name.lower())
         if value is None:
             shown = ""
+        elif isinstance(value, bool):
+            shown = str(value).lower()
         elif isinstance(value, frozenset):
             shown = ",".join(sorted(value))
         else:

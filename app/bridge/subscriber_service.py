@@ -25,8 +25,9 @@ def ticker_subscription(settings: Settings) -> Subscription:
     if tickers is None:
         patterns = (names.ticker_updates + "*", names.ticker_performance + "*")
         return Subscription(settings.redis_url, (), patterns)
-    channels = [names.performance_channel(ticker) for ticker in sorted(tickers)]
-    channels += [names.updates_channel(ticker) for ticker in sorted(tickers) if ticker != AGGREGATE]
+    stored = sorted(filter(settings.stores, tickers | {AGGREGATE}))
+    channels = [names.performance_channel(ticker) for ticker in stored]
+    channels += [names.updates_channel(ticker) for ticker in stored if ticker != AGGREGATE]
     return Subscription(settings.redis_url, channels)
 
 

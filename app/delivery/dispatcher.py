@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -62,15 +62,18 @@ class Dispatcher:
     Args:
         queue: Where tasks are enqueued.
         register: Where values are announced.
-        tickers: The symbols to store; values of others are dropped. None: all symbols.
+        stores: Says whether a symbol is stored; values of others are dropped. None: all are.
     """
 
     def __init__(
-        self, queue: TaskQueue, register: LatestValueRegister, tickers: frozenset[str] | None = None
+        self,
+        queue: TaskQueue,
+        register: LatestValueRegister,
+        stores: Callable[[str], bool] | None = None,
     ) -> None:
         self._queue = queue
         self._register = register
-        self._tickers = tickers
+        self._stores = stores
         self._changed = ConflatingQueue()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -105,11 +108,9 @@ class Dispatcher:
             is_behind: Whether the caller has more to do than it can, and needs the machine.
         """
         self._is_behind = is_behind
-        if self._tickers is not None:
-            values = {slot: value for slot, value in values.items() if slot[0] in self._tickers}
-            figures = {
-                symbol: value for symbol, value in figures.items() if symbol in self._tickers
-            }
+        if self._stores is not None:
+            values = {slot: value for slot, value in values.items() if self._stores(slot[0])}
+            figures = {symbol: value for symbol, value in figures.items() if self._stores(symbol)}
         if values or figures:
             self._changed.put(values, figures)
             self._came_in = True

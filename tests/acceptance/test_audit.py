@@ -273,10 +273,18 @@ def test_symbols_that_are_not_stored_are_not_missed_in_firebase(system: System) 
     system.start_worker()
     system.report("HOOD", 2)
     system.report("SOFI", 1)
+    wait_until(lambda: system.firebase.get("services/aggregate") is not None, "the account")
     wait_until(lambda: system.firebase.get("services/SOFI") is not None, "SOFI")
     done = audit(system, *PATIENT, TICKERS="SOFI")
     assert done.returncode == 0, done.stdout
+    assert "ledger 3, daily file 3, Firebase 2" in done.stdout
+    assert "not stored in Firebase, and not compared there" in done.stdout
+    assert done.stdout.splitlines()[1].endswith(": HOOD")
     assert audit(system, *AT_ONCE).returncode == 1
+    doctor = system.command("doctor", TICKERS="AMD", STORE_AGGREGATE="false").stdout
+    assert "nothing to compare: HOOD, SOFI, aggregate are not stored" in doctor
+    doctor = system.command("doctor", TICKERS="SOFI").stdout
+    assert "2 symbols, the account included; not stored, and not compared: HOOD" in doctor
 
 
 def test_what_cannot_be_reached_is_one_line_and_exit_code_1(

@@ -313,8 +313,8 @@ def _just_after_midnight() -> bool:
     return now_text()[11:19] < "00:00:10"
 
 
-def test_only_listed_symbols_are_stored(system: System) -> None:
-    system.start_bridge(TICKERS="sofi,aggregate")
+def test_only_listed_symbols_and_the_account_are_stored(system: System) -> None:
+    system.start_bridge(TICKERS="sofi")
     system.start_worker()
     system.report("HOOD", 2)
     system.report("SOFI", 1)
@@ -325,8 +325,19 @@ def test_only_listed_symbols_are_stored(system: System) -> None:
     assert set(system.firebase.get()) == {"SOFI", "aggregate"}
 
 
+def test_the_account_is_left_out_if_the_settings_say_so(system: System) -> None:
+    system.start_bridge(STORE_AGGREGATE="false")
+    system.start_worker()
+    system.report("HOOD", 2)
+    wait_until(lambda: system.firebase.get("services/HOOD") is not None, "HOOD")
+    # The account's figures are dispatched with the symbol's: the second report would bring both.
+    system.report("SOFI", 1)
+    wait_until(lambda: system.firebase.get("services/SOFI") is not None, "SOFI")
+    assert set(system.firebase.get()) == {"HOOD", "SOFI"}
+
+
 def test_the_subscriber_stores_what_another_program_calculates(system: System) -> None:
-    subscriber = system.start_bridge("subscriber", TICKERS="SOFI,aggregate")
+    subscriber = system.start_bridge("subscriber", TICKERS="SOFI")
     system.start_worker()
     for symbol, total in (("SOFI", 1), ("HOOD", 2), ("aggregate", 3), ("SOFI", 4)):
         system.publish(envelope(report(symbol, total)), f"TICKER_PERFORMANCE_{symbol.upper()}")

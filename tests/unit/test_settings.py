@@ -38,6 +38,7 @@ from app.settings import described, load_settings
         ("TICKERS", "SOFI,S€FI"),
         ("TICKERS_FILE", "/nowhere/tickers.txt"),
         ("TICKERS_FILE", "/dev/null"),
+        ("STORE_AGGREGATE", "perhaps"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("METRICS_ADDRESS", "9464"),
@@ -83,7 +84,7 @@ def test_the_broker_is_redis_url_unless_set() -> None:
     assert both.celery_broker_url == "redis://b:1/2"
 
 
-def test_tickers_come_from_list_and_file_and_aggregate_is_one_of_them(tmp_path: Path) -> None:
+def test_tickers_come_from_list_and_file_and_may_name_the_account(tmp_path: Path) -> None:
     file = tmp_path / "tickers.txt"
     file.write_text("sofi\n\n# closed: HOOD\nbrk.b, F  # class B\n")
     settings = load_settings({"TICKERS": "0700, Aggregate", "TICKERS_FILE": str(file)})
@@ -91,8 +92,10 @@ def test_tickers_come_from_list_and_file_and_aggregate_is_one_of_them(tmp_path: 
     assert stored == ["SOFI", "BRK.B", "F", "0700", "aggregate"]
 
 
-def test_without_aggregate_in_the_list_the_account_is_not_stored() -> None:
-    assert not load_settings({"TICKERS": "SOFI"}).stores("aggregate")
+def test_the_account_is_stored_whatever_the_list_says_unless_it_is_switched_off() -> None:
+    for tickers in ({}, {"TICKERS": "SOFI"}, {"TICKERS": "SOFI,aggregate"}):
+        assert load_settings(tickers).stores("aggregate")
+        assert not load_settings(tickers | {"STORE_AGGREGATE": "False"}).stores("aggregate")
 
 
 def test_passwords_are_not_shown() -> None:

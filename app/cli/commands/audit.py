@@ -77,7 +77,8 @@ def _print_differences(findings: Findings) -> None:
     print_lines(f"{date_of(findings.day)}: {findings.reports} reports; figures of: {counts}")
     print_lines(*map(_described, findings.differing), *(f"  {note}" for note in findings.notes))
     count = len(findings.differing)
-    print_lines(f"{count} difference{'s' * (count > 1)}" if count else "no difference")
+    none = "no difference" if any(findings.compared.values()) else "nothing to compare"
+    print_lines(f"{count} difference{'s' * (count > 1)}" if count else none)
 
 
 def _described(one: Difference) -> str:

@@ -23,7 +23,7 @@ def bridge(settings: Settings) -> int:
 
 @command("""
 example:
-  TICKERS=SOFI,BRK.B,aggregate python -m app subscriber
+  TICKERS=SOFI,BRK.B python -m app subscriber
 
 For a deployment where another program calculates the profits: run this in place of the bridge. It
 subscribes to TICKER_PERFORMANCE and TICKER_UPDATES of each ticker, and gives the latest values to

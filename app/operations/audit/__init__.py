@@ -10,6 +10,7 @@ from app.operations.audit.comparison import (
     compare,
     contradictions,
     differences,
+    shortened,
 )
 from app.operations.audit.daily_file_check import check_daily_file
 from app.operations.audit.ledger_day import LedgerDay
@@ -30,4 +31,5 @@ __all__ = [
     "contradictions",
     "differences",
     "same_amounts",
+    "shortened",
 ]

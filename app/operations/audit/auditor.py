@@ -30,6 +30,7 @@ from app.operations.audit.comparison import (
     Record,
     compare,
     contradictions,
+    shortened,
 )
 from app.operations.audit.daily_file_check import read_records
 from app.operations.audit.ledger_day import LedgerDay
@@ -47,7 +48,9 @@ class Findings:
     day: int
     reports: int
     compared: dict[str, int] = field(default_factory=dict)
-    """How many records of the day each place has, including the account's."""
+    """How many records of the day were found in each place and compared, the account's included."""
+    not_stored: list[str] = field(default_factory=list)
+    """The day's symbols that TICKERS or STORE_AGGREGATE keep out of Firebase."""
     differing: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What else a person should know, such as that a file is torn."""
@@ -101,6 +104,7 @@ class Auditor:
         findings = Findings(self._day, day.reports)
         symbols, other_keys = self._performances.symbols() if self._performances else ([], [])
         suspects: dict[str, Collection[str]] = {FIREBASE: self._shown_in_firebase(day, symbols)}
+        in_firebase: set[str] = set()
         while True:
             file, problem = read_records(self._path)
             nodes = self._performances.read(suspects[FIREBASE]) if self._performances else {}
@@ -109,11 +113,7 @@ class Auditor:
                 day.catch_up()
             nodes = {symbol: node for symbol, node in nodes.items() if day.owns(symbol, node)}
             differing = _confirmed(day, file, nodes, suspects)
-            findings.compared = findings.compared or {
-                LEDGER: len(day.records()),
-                FILE: len(file),
-                FIREBASE: len(nodes),
-            }
+            in_firebase |= nodes.keys()
             if not differing or time.monotonic() >= deadline:
                 break
             suspects = {
@@ -121,10 +121,18 @@ class Auditor:
                 for place in (FILE, FIREBASE)
             }
             time.sleep(_PAUSE)
+        findings.compared = {LEDGER: len(day.records()), FILE: len(file)}
+        findings.compared[FIREBASE] = len(in_firebase)
         findings.differing = contradicting + differing
         findings.notes += [
             f"no symbol's node, left alone: {key!r} in Firebase" for key in other_keys
         ]
+        findings.not_stored = [s for s in day.records() if not self._settings.stores(s)]
+        if findings.not_stored and self._performances:
+            findings.notes.append(
+                "not stored in Firebase, and not compared there (TICKERS, STORE_AGGREGATE): "
+                + shortened(findings.not_stored)
+            )
         if problem:
             findings.notes.append(problem)
         if day.is_empty and file:

@@ -1,6 +1,6 @@
 """Compares the figures of a day as the ledger, the daily file and Firebase have them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.domain import FIELDS, ZERO, DayTotals, Figures
@@ -84,6 +84,11 @@ def contradictions(summed: Mapping[str, Figures], totals: DayTotals) -> list[Dif
         )
         if expected != found
     ]
+
+
+def shortened(symbols: Sequence[str]) -> str:
+    """Return the first of these symbols as text, with dots for the others."""
+    return ", ".join([*symbols[:5], "..."] if len(symbols) > 5 else symbols)
 
 
 def _equal(one: Any, other: Any) -> bool:

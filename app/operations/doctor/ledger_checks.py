@@ -5,8 +5,9 @@ import shutil
 from contextlib import closing
 
 from app.accounting import FILE_NAME, LedgerReader, read_rejected
+from app.channels import AGGREGATE
 from app.domain import day_of
-from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference
+from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference, shortened
 from app.operations.doctor.findings import FAIL, OK, SKIPPED, WARN, Deployment, Finding
 
 LEDGER_FIX = (
@@ -77,13 +78,19 @@ def _compare(deployment: Deployment, places: set[str], *, in_firebase: bool) -> 
     if differences:
         found = "; ".join([_summary(differences), *findings.notes])
         return Finding(FAIL, found, "correct them: python -m app audit --fix")
-    if not findings.reports:
-        return Finding(OK, "no reports today yet")
-    count = findings.compared[LEDGER]
-    return Finding(OK, f"equal to the ledger: {count} symbols, the account included")
+    count = findings.compared[FIREBASE if in_firebase else FILE]
+    not_stored = findings.not_stored if in_firebase else []
+    if not count:
+        if not not_stored:
+            return Finding(OK, "no figures today yet: there is nothing to compare")
+        fix = "if they should be stored, correct TICKERS, TICKERS_FILE or STORE_AGGREGATE"
+        found = f"nothing to compare: {shortened(not_stored)} are not stored"
+        return Finding(WARN, found, fix)
+    left_out = f"; not stored, and not compared: {shortened(not_stored)}" if not_stored else ""
+    account = "the account not included" if AGGREGATE in not_stored else "the account included"
+    return Finding(OK, f"equal to the ledger: {count} symbols, {account}{left_out}")
 
 
 def _summary(differences: list[Difference]) -> str:
     symbols = list(dict.fromkeys(difference.symbol for difference in differences))
-    more = ", ..." if len(symbols) > 5 else ""
-    return f"{len(symbols)} differ from the ledger: {', '.join(symbols[:5])}{more}"
+    return f"{len(symbols)} differ from the ledger: {shortened(symbols)}"
