@@ -4,10 +4,10 @@ This package imports nothing but redis-py and the standard library, runs on Pyth
 works with redis-py 4.5 or newer.
 """
 
-from app.publisher.errors import NotPublished, PublisherError, WrongPublisherSetting
-from app.publisher.publisher import TIMEOUT, RedisPublisher
-from app.publisher.sender import Published
-from app.publisher.spool import Spool
+from .errors import NotPublished, PublisherError, WrongPublisherSetting
+from .publisher import TIMEOUT, RedisPublisher
+from .sender import Published
+from .spool import Spool
 
 __all__ = [
     "TIMEOUT",

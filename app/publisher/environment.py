@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.publisher.connection import connection_options, masked
-from app.publisher.errors import WrongPublisherSetting
+from .connection import connection_options, masked
+from .errors import WrongPublisherSetting
 
 _REDIS_URL = "REDIS_URL"
 _REDIS_URL_FILE = "REDIS_URL_FILE"

@@ -11,16 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.publisher.connection import (
+from .connection import (
     PublisherConnection,
     connection_options,
     database,
     masked,
     target_name,
 )
-from app.publisher.environment import Environment, checked_account
-from app.publisher.sender import JOURNAL, PROFIT_REPORT, Published, Sender
-from app.publisher.spool import Spool
+from .environment import Environment, checked_account
+from .sender import JOURNAL, PROFIT_REPORT, Published, Sender
+from .spool import Spool
 
 TIMEOUT = 1.0
 """Seconds that a call may wait for Redis, unless the bot sets another bound."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import redis
 
-from app.publisher.connection import SOCKET_TIMEOUT, PublisherConnection
-from app.publisher.errors import NotPublished
-from app.publisher.spool import Spool
+from .connection import SOCKET_TIMEOUT, PublisherConnection
+from .errors import NotPublished
+from .spool import Spool
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from app.publisher.errors import NotPublished
+from .errors import NotPublished
 
 log = logging.getLogger(__name__)
 
