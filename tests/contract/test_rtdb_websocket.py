@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from app.dev.rtdb.http import MAX_BODY_BYTES, MAX_UNREAD_STREAM_BYTES, TOO_BIG
+from app.dev.rtdb.http import MAX_UNREAD_STREAM_BYTES, TOO_BIG
 from app.dev.rtdb.session import NOT_UNDERSTOOD
 from app.dev.rtdb.tree import hash_of
-from app.dev.rtdb.websocket import split
+from app.dev.rtdb.websocket import MAX_MESSAGE_BYTES, split
 from tests.contract.conftest import PATIENCE, ServerProcess, eventually
 
 
@@ -73,7 +73,7 @@ def test_a_message_may_come_in_frames_between_keep_alives(server: ServerProcess)
     [
         (["no JSON"], NOT_UNDERSTOOD),
         (["2", '{"t":', "!"], NOT_UNDERSTOOD),
-        (split("x" * (MAX_BODY_BYTES + 1)), TOO_BIG),
+        (split("x" * (MAX_MESSAGE_BYTES + 1)), TOO_BIG),
     ],
     ids=["no JSON", "frames", "too big"],
 )

@@ -16,7 +16,7 @@ import firebase_admin
 import pytest
 from firebase_admin import db, exceptions
 
-from tests.contract.conftest import ServerProcess, eventually
+from tests.contract.conftest import PATIENCE, ServerProcess, eventually
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Heard, Target
@@ -422,10 +422,15 @@ class TestTheDevelopmentServerItself:
         assert text.count("\n") == 1
 
     @pytest.mark.usefixtures("server")
-    def test_what_it_does_not_support_is_refused_and_not_ignored(self, root: db.Reference) -> None:
-        root.set({"a": 1, "b": 2})
-        with pytest.raises(exceptions.FirebaseError, match="orderBy"):
-            root.order_by_key().limit_to_first(1).get()
+    def test_what_it_does_not_support_is_refused_and_not_ignored(
+        self, target: Target, root: db.Reference
+    ) -> None:
+        answer = target.session.get(
+            f"{target.url}{root.path}.json",
+            params=target.parameters | {"format": "export"},
+            timeout=PATIENCE,
+        )
+        assert (answer.status_code, "format" in answer.text) == (501, True)
 
     def test_namespaces_hold_separate_data(
         self,

@@ -12,7 +12,7 @@ import requests
 
 from app.dev.rtdb.rules import without_comments
 from tests.node import node_for
-from tests.rules.cases import BRIDGE, CASES, EXPRESSIONS, TREE_BEFORE, USER, Case
+from tests.rules.cases import BRIDGE, CASES, EXPRESSIONS, REFUSED, TREE_BEFORE, USER, Case
 from tests.system import ROOT, Firebase
 
 RULES = ROOT / "database.rules.json"
@@ -62,8 +62,11 @@ def test_the_local_server_lets_everybody_do_what_the_table_says(
         assert firebase.get("") == case.there
 
 
-def judged(node: str, cases: Sequence[tuple[Any, Case]]) -> dict[str, bool]:
-    """What targaryen says to each case, under the rules that stand with it, by its name."""
+def judged(node: str, cases: Sequence[tuple[Any, Case]]) -> dict[str, bool | None]:
+    """What targaryen says to each case, under the rules that stand with it, by its name.
+
+    None: it refuses the rules.
+    """
     question = [{"rules": rules, **case._asdict()} for rules, case in cases]
     judge = subprocess.run(
         [node, "judge.js"],
@@ -91,6 +94,6 @@ def test_an_expression_means_the_same_to_targaryen(node: str) -> None:
             {"rules": {"$a": {"$b": {".write": text}}}},
             Case(text, holds, USER, "write", "x/y", value, TREE_BEFORE),
         )
-        for text, holds in EXPRESSIONS.items()
+        for text, holds in (EXPRESSIONS | dict.fromkeys(REFUSED, False)).items()
     ]
-    assert judged(node, cases) == EXPRESSIONS
+    assert judged(node, cases) == EXPRESSIONS | dict.fromkeys(REFUSED)

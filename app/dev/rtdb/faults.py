@@ -10,10 +10,10 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.dev.rtdb.http import HttpRequest
+from app.dev.rtdb.http import HttpRequest, HttpResponse
 from app.dev.rtdb.tree import Json, Scalar
 
 WRITE_LOG_SIZE = 100_000
@@ -30,8 +30,10 @@ class Fault:
 
     Effects: the request waits until the fault is removed (`hold`), then `delay` seconds, and is
     then executed, even if the client has disconnected; the response waits another `answer_delay`
-    seconds. In its place the connection is closed (`drop`), or `status` is returned. With either,
-    nothing is written unless `commit` is set: then only the response is lost.
+    seconds, and comes byte by byte, `trickle` seconds apart. In its place the connection is closed
+    (`drop`), or a response of `status` (200), `headers` and `body` (an error in RTDB's form) is
+    returned if `status` or `body` is set. With either, nothing is written unless `commit` is set:
+    then only the response is lost.
     """
 
     method: str | None = None
@@ -44,7 +46,10 @@ class Fault:
     hold: bool = False
     delay: float = 0.0
     answer_delay: float = 0.0
+    trickle: float = 0.0
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
     drop: bool = False
     commit: bool = False
     hits: int = field(default=0, init=False)
@@ -52,7 +57,17 @@ class Fault:
 
     @property
     def executes(self) -> bool:
-        return self.commit or not (self.drop or self.status)
+        return self.commit or not (self.drop or self.response)
+
+    @property
+    def response(self) -> HttpResponse | None:
+        """The response in place of the database's, if there is one."""
+        if self.body is None:
+            error = HttpResponse.error(self.status) if self.status else None
+            return error and replace(error, headers=self.headers)
+        return HttpResponse(
+            self.status or 200, self.body.encode(), content_type="text/html", headers=self.headers
+        )
 
     @property
     def is_exhausted(self) -> bool:
@@ -89,13 +104,16 @@ class Fault:
                 not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool)
             ):
                 raise ValueError(f"A fault's {name!r} cannot be {value!r}.")
+        if not all(isinstance(text, str) for text in (given.get("headers") or {}).values()):
+            raise ValueError("A fault's 'headers' must be texts.")
         return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 _FIELD_TYPES: dict[str, Any] = {
-    **dict.fromkeys(("method", "path", "namespace", "contains"), str),
+    **dict.fromkeys(("method", "path", "namespace", "contains", "body"), str),
     **dict.fromkeys(("skip", "count", "status"), int),
-    **dict.fromkeys(("share", "delay", "answer_delay"), int | float),
+    **dict.fromkeys(("share", "delay", "answer_delay", "trickle"), int | float),
+    "headers": dict,
     **dict.fromkeys(("hold", "drop", "commit"), bool),
 }
 

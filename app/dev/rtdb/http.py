@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
@@ -16,7 +18,7 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import StreamBufferFullError
+from tornado.iostream import StreamBufferFullError, StreamClosedError
 
 from app.dev.rtdb.tree import (
     INVALID_JSON,
@@ -29,8 +31,12 @@ from app.dev.rtdb.tree import (
 )
 
 DEFAULT_NAMESPACE = "profit-bridge"
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""Of one REST request. A message over the websocket may have 16 MB."""
 MAX_UNREAD_STREAM_BYTES = 64 * 1024 * 1024
+
+ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+"""Header that lets pages of any origin read a response, as Firebase does."""
 
 NO_DATA = "Error: No data supplied."
 TOO_BIG = "Data to write exceeds the maximum size that can be modified with a single request."
@@ -65,7 +71,8 @@ class HttpResponse:
 class HttpRequest(HTTPMessageDelegate):
     """One request, while it is read, and the means to respond.
 
-    `method` is `STREAM` for a GET that asks for an event stream.
+    `method` is the one that `X-HTTP-Method-Override` names, and `STREAM` for a GET that asks for an
+    event stream.
     """
 
     def __init__(self, connection: HTTP1Connection, handle: Callable[[HttpRequest], None]) -> None:
@@ -85,8 +92,12 @@ class HttpRequest(HTTPMessageDelegate):
             name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()
         }
         self.namespace = self.parameters.get("ns") or DEFAULT_NAMESPACE
+        method = line.method
+        if method == "POST":
+            override = self.parameters.get("x-http-method-override", method)
+            method = headers.get("X-HTTP-Method-Override", override).upper()
         streams = "text/event-stream" in headers.get("Accept", "")
-        self.method = "STREAM" if line.method == "GET" and streams else line.method
+        self.method = "STREAM" if method == "GET" and streams else method
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, and drop one that is too big."""
@@ -139,15 +150,31 @@ class HttpRequest(HTTPMessageDelegate):
         """Send the response, if the client is still connected."""
         if self.is_abandoned:
             return
-        headers = HTTPHeaders({"Cache-Control": "no-cache", **response.headers})
+        headers = HTTPHeaders({"Cache-Control": "no-cache"})
         body = None if self.method == "HEAD" else response.body
         if body is not None:
             headers["Content-Type"] = response.content_type
             headers["Content-Length"] = str(len(body))
         if response.etag is not None:
             headers["ETag"] = response.etag
+        headers.update(response.headers)
         self.connection.write_headers(_start_line(response.status), headers, body)
         self.connection.finish()
+
+    async def trickle(self, response: HttpResponse, pause: float) -> None:
+        """Send the response byte by byte, and then close the connection."""
+        if self.is_abandoned:
+            return
+        body = response.body or b""
+        headers = {"Content-Length": str(len(body)), **response.headers}
+        lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        stream = self.connection.detach()
+        with suppress(StreamClosedError):
+            for byte in ("\r\n".join(lines) + "\r\n\r\n").encode() + body:
+                await stream.write(bytes([byte]))
+                await asyncio.sleep(pause)
+        stream.close()
 
     def drop(self) -> None:
         """Close the connection without a response."""
@@ -164,7 +191,7 @@ class EventStream:
         connection.stream.max_write_buffer_size = MAX_UNREAD_STREAM_BYTES
         connection.stream.set_nodelay(True)
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-        connection.write_headers(_start_line(200), HTTPHeaders(headers))
+        connection.write_headers(_start_line(200), HTTPHeaders(headers | ANY_ORIGIN))
 
     def notify(self, event: StreamEvent) -> None:
         """Send a change."""

@@ -15,6 +15,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -28,7 +29,7 @@ from tornado.routing import AnyMatches, PathMatches, Rule, RuleRouter
 from app.dev.rtdb.control import Control
 from app.dev.rtdb.databases import Databases, write_atomically
 from app.dev.rtdb.faults import Counters, Fault, Faults
-from app.dev.rtdb.http import MAX_BODY_BYTES, HttpRequest, HttpResponse
+from app.dev.rtdb.http import ANY_ORIGIN, MAX_BODY_BYTES, HttpRequest, HttpResponse
 from app.dev.rtdb.live_page import LivePage
 from app.dev.rtdb.rest import NAME, RestApi
 from app.dev.rtdb.rules import Rules, load_rules
@@ -74,7 +75,7 @@ class RtdbServer(HTTPServerConnectionDelegate):
         self._databases.load()
         sockets = bind_sockets(port, host, backlog=1024)
         # This limit only guards memory: below it, a body that is too big is refused with a reason.
-        self._http = HTTPServer(self._router(), max_body_size=4 * MAX_BODY_BYTES)
+        self._http = HTTPServer(self._router(), max_body_size=2 * MAX_BODY_BYTES)
         self._http.add_sockets(sockets)
         self._timers = [
             PeriodicCallback(self._send_keep_alives, self._keep_alive * 1000),
@@ -131,13 +132,18 @@ class RtdbServer(HTTPServerConnectionDelegate):
         if fault.drop:
             self._counters.dropped += 1
             request.drop()
+            return
+        response = fault.response or response
+        if fault.trickle and response is not None:
+            self._counters.statuses[response.status] += 1
+            await request.trickle(response, fault.trickle)
         else:
-            self._respond(request, HttpResponse.error(fault.status) if fault.status else response)
+            self._respond(request, response)
 
     def _respond(self, request: HttpRequest, response: HttpResponse | None) -> None:
         if response is not None:  # None: the request has become a stream
             self._counters.statuses[response.status] += 1
-            request.respond(response)
+            request.respond(replace(response, headers={**ANY_ORIGIN, **response.headers}))
 
     def _send_keep_alives(self) -> None:
         for listener in self._databases.listeners():

@@ -14,7 +14,6 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from app.dev.rtdb.databases import Databases
 from app.dev.rtdb.http import (
     DEFAULT_NAMESPACE,
-    MAX_BODY_BYTES,
     MAX_UNREAD_STREAM_BYTES,
     TOO_BIG,
     dumps,
@@ -26,6 +25,8 @@ FRAME_LENGTH = 16 * 1024
 """Characters. A longer message is sent as its number of frames, followed by the frames."""
 
 KEEP_ALIVE = "0"
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 _TO_WEBSOCKETS = """\
 localStorage.removeItem("firebase:previous_websocket_failure");
@@ -45,7 +46,7 @@ class WebSockets:
         """Return the handlers for `/.ws` and `/.lp`."""
         return Application(
             [(r"/\.ws", WebSocket, {"websockets": self}), (r"/\.lp", LongPolling)],
-            websocket_max_message_size=MAX_BODY_BYTES,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
         )
 
     def close(self) -> None:
@@ -160,7 +161,7 @@ class Frames:
         self._parts.append(frame)
         self._missing -= 1
         self._length += len(frame)
-        if self._length > MAX_BODY_BYTES:
+        if self._length > MAX_MESSAGE_BYTES:
             raise TooBig
         if self._missing:
             return None

@@ -1,36 +1,52 @@
 """The expressions in database rules: compiled once, evaluated for every request. Pure: no I/O.
 
-They are a subset of Firebase's language: `auth` and its members, `now`, `root`, `data`, `newData`
-and $variables; `!`, `&&`, `||` and comparisons; `length`, `matches` with a regular expression, and
-the methods in values.py. Anything else is refused when rules are loaded, so that no rule means
-less here than on Firebase. Types are checked when a rule is evaluated; Firebase refuses some type
-errors when rules are deployed.
+This is Firebase's language without `query`. Kinds of operands are checked when rules are loaded, as
+Firebase checks them when rules are deployed, and its words are used where they are known. What is
+valid there and not supported here is refused too, and named, so that no rule means less here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from app.dev.rtdb.rules.values import (
-    COMPARISONS,
+    BOOLEAN,
+    CLAIM,
     METHODS,
-    METHODS_WITH_PATH,
+    NULL,
+    NUMBER,
+    OPERATORS,
+    SNAPSHOT,
+    STRING,
+    VALUE,
+    Operator,
     UndefinedError,
     boolean,
-    snapshot,
+    number,
     string,
 )
 
 Scope = Mapping[str, Any]
 """The values of the names that an expression may use."""
 
-Expression = Callable[[Scope], Any]
-
 
 class RuleError(ValueError):
     """Rules that cannot be used; the text is one line that says why."""
+
+
+class Expression(NamedTuple):
+    """A compiled expression, and the kind of its value as far as it is known."""
+
+    kind: str
+    run: Callable[[Scope], Any]
+    literal: str | None = None
+    """The string, if it is one in quotes."""
+
+    def is_a(self, *kinds: str) -> bool:
+        """Return whether the value is, or may turn out to be, of one of these kinds."""
+        return self.kind in kinds or (self.kind in (VALUE, CLAIM) and kinds != (SNAPSHOT,))
 
 
 def compile_rule(text: str, names: Collection[str]) -> Callable[[Scope], bool]:
@@ -47,7 +63,7 @@ def compile_rule(text: str, names: Collection[str]) -> Callable[[Scope], bool]:
 
     def rule(scope: Scope) -> bool:
         try:
-            return expression(scope) is True
+            return expression.run(scope) is True
         except UndefinedError:
             return False
 
@@ -58,15 +74,23 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>\d+(?:\.\d+)?)
     | (?P<string>'(?:[^'\\]|\\['"\\])*'|"(?:[^"\\]|\\['"\\])*")
-    | (?P<regex>/(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+/i?)
     | (?P<name>[A-Za-z_$]\w*)
-    | (?P<sign>&&|\|\||[=!]==?|[<>]=?|[!().,\[\]])
+    | (?P<sign>&&|\|\||[=!]==?|[<>]=?|[-+*/%!?:().,\[\]])
     | (?P<end>\Z)
     )""",
     re.VERBOSE,
 )
-_CONSTANTS = {"true": True, "false": False, "null": None}
-_LEVELS = (("||",), ("&&",), ("==", "===", "!=", "!=="), ("<", "<=", ">", ">="))
+_REGEX = re.compile(r"\s*(/(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+/\w*)")
+_CONSTANTS = {"true": (BOOLEAN, True), "false": (BOOLEAN, False), "null": (NULL, None)}
+_KINDS = {"auth": CLAIM, "now": NUMBER, "root": SNAPSHOT, "data": SNAPSHOT, "newData": SNAPSHOT}
+_LEVELS = (
+    ("||",),
+    ("&&",),
+    ("==", "===", "!=", "!=="),
+    ("<", "<=", ">", ">="),
+    ("+", "-"),
+    ("*", "/", "%"),
+)
 
 
 class _Parser:
@@ -80,10 +104,23 @@ class _Parser:
         self._next()
 
     def parse(self) -> Expression:
-        expression = self._binary(0)
+        expression = self._conditional()
         if self._kind != "end":
             raise self._unexpected()
-        return expression
+        return _boolean(expression, "A rule")
+
+    def _conditional(self) -> Expression:
+        condition = self._binary(0)
+        if not self._take("?"):
+            return condition
+        test = _boolean(condition, "The condition of ?").run
+        yes = self._conditional()
+        self._expect(":")
+        no = self._conditional()
+        kind = yes.kind if yes.kind == no.kind else VALUE
+        if SNAPSHOT in (yes.kind, no.kind) and kind == VALUE:
+            raise RuleError("a snapshot on one side of : and a value on the other is not supported")
+        return Expression(kind, lambda its: (yes if boolean(test(its)) else no).run(its))
 
     def _binary(self, level: int) -> Expression:
         if level == len(_LEVELS):
@@ -96,72 +133,122 @@ class _Parser:
 
     def _unary(self) -> Expression:
         if self._take("!"):
+            negated = _boolean(self._unary(), "The operand of !").run
+            return Expression(BOOLEAN, lambda its: not boolean(negated(its)))
+        if self._take("-"):
             operand = self._unary()
-            return lambda scope: not boolean(operand(scope))
+            if not operand.is_a(NUMBER):
+                raise RuleError("The operand of - must be a number.")
+            return Expression(NUMBER, lambda its: -number(operand.run(its)))
+        return self._members(self._primary())
+
+    def _primary(self) -> Expression:
         if self._take("("):
-            inner = self._binary(0)
+            inner = self._conditional()
             self._expect(")")
-            return self._members(inner, is_auth=False)
-        if self._kind in ("number", "string"):
-            constant = _literal(self._kind, self._next())
-            return self._members(lambda _: constant, is_auth=False)
+            return inner
+        if self._kind == "string":
+            return _text(re.sub(r"\\(.)", r"\1", self._next()[1:-1]))
+        if self._kind == "number":
+            constant = float(self._next())
+            return Expression(NUMBER, lambda _: constant)
         if self._kind != "name":
             raise self._unexpected()
         name = self._next()
         if name in _CONSTANTS:
-            return lambda _: _CONSTANTS[name]
+            kind, value = _CONSTANTS[name]
+            return Expression(kind, lambda _: value)
+        if name == "query":
+            raise RuleError("'query' is valid on Firebase, but not supported here")
         if name not in self._names:
-            raise RuleError(f"{name!r} is not known here")
-        return self._members(lambda scope: scope[name], is_auth=name == "auth")
+            raise RuleError(f"Unknown variable '{name}'.")
+        return Expression(_KINDS.get(name, STRING), lambda its: its[name])
 
-    def _members(self, owner: Expression, *, is_auth: bool) -> Expression:
-        while self._take("."):
-            if self._kind != "name":
-                raise self._unexpected()
-            name = self._next()
+    def _members(self, owner: Expression) -> Expression:
+        while self._kind == "sign" and self._token in (".", "["):
+            key = self._key()
             if self._take("("):
-                owner, is_auth = self._call(owner, name), False
-            elif name == "length":
-                owner, is_auth = _length(owner), False
-            elif is_auth:
-                owner = _claim(owner, name)
+                owner = self._call(owner, key.literal)
+            elif key.literal == "length" and owner.is_a(STRING):
+                owner = _length(owner)
+            elif owner.kind == CLAIM and key.is_a(STRING):
+                owner = _claim(owner, key)
             else:
-                raise RuleError(f"{name!r} is not supported here")
+                raise _no_such(key.literal)
         return owner
 
-    def _call(self, owner: Expression, name: str) -> Expression:
-        if name == "matches" and self._kind == "regex":
-            pattern = _pattern(self._next())
-            self._expect(")")
-            return lambda scope: pattern.search(string(owner(scope))) is not None
-        if name == "hasChildren" and self._take("["):
-            keys = [self._constant_string()]
-            while self._take(","):
-                keys.append(self._constant_string())
+    def _key(self) -> Expression:
+        """Parse `.name` or `[expression]`."""
+        if self._next() == "[":
+            key = self._conditional()
             self._expect("]")
-            self._expect(")")
-            return lambda scope: snapshot(owner(scope)).has_children(keys)
-        if name in METHODS:
-            self._expect(")")
-            method = METHODS[name]
-            return lambda scope: method(snapshot(owner(scope)))
-        if name in METHODS_WITH_PATH:
-            path = self._binary(0)
-            self._expect(")")
-            with_path = METHODS_WITH_PATH[name]
-            return lambda scope: with_path(snapshot(owner(scope)), string(path(scope)))
-        raise RuleError(f"{name}(...) is not supported in this form")
-
-    def _constant_string(self) -> str:
-        if self._kind != "string":
+            return key
+        if self._kind != "name":
             raise self._unexpected()
-        return str(_literal("string", self._next()))
+        return _text(self._next())
+
+    def _call(self, owner: Expression, name: str | None) -> Expression:
+        kind = SNAPSHOT if owner.kind == SNAPSHOT else STRING
+        if name == "matches" and owner.is_a(STRING):
+            return self._matches(owner)
+        method = METHODS[kind].get(name or "")
+        if method is None or not owner.is_a(kind):
+            raise _no_such(name)
+        if name == "hasChildren" and self._take("["):
+            return self._has_children(owner)
+        arguments = self._list(")")
+        if len(arguments) != method.arguments:
+            some = f"{method.arguments} argument{'' if method.arguments == 1 else 's'}"
+            raise RuleError(f"{name}() expects {some}.")
+        for place, argument in enumerate(arguments, 1):
+            if not argument.is_a(STRING):
+                which = f"Argument {place} of {name}() must be a string."
+                one = f"{name}() expects a string argument."
+                raise RuleError(one if method.arguments == 1 else which)
+
+        def call(scope: Scope) -> Any:
+            value = owner.run(scope)
+            its = value if kind == SNAPSHOT else string(value)
+            return method.run(its, *(string(argument.run(scope)) for argument in arguments))
+
+        return Expression(method.kind, call)
+
+    def _matches(self, owner: Expression) -> Expression:
+        # The token after ( is a / that begins the pattern.
+        found = _REGEX.match(self._text, self._at - 1)
+        if found is None:
+            raise RuleError("matches() expects a regular expression literal argument.")
+        pattern = _pattern(found[1])
+        self._at = found.end()
+        self._next()
+        self._expect(")")
+        return Expression(BOOLEAN, lambda its: pattern.search(string(owner.run(its))) is not None)
+
+    def _has_children(self, owner: Expression) -> Expression:
+        keys = self._list("]")
+        self._expect(")")
+        if not all(key.is_a(STRING) for key in keys):
+            raise RuleError("hasChildren() expects an array of strings.")
+        return Expression(
+            BOOLEAN,
+            lambda its: owner.run(its).has_children([string(key.run(its)) for key in keys]),
+        )
+
+    def _list(self, end: str) -> Sequence[Expression]:
+        """Parse expressions up to a closing bracket."""
+        if self._take(end):
+            return ()
+        found = [self._conditional()]
+        while self._take(","):
+            found.append(self._conditional())
+        self._expect(end)
+        return found
 
     def _next(self) -> str:
         """Consume the next token, and return it."""
         passed, found = self._token, _TOKEN.match(self._text, self._at)
         if found is None:
-            raise RuleError(f"{self._text[self._at :].strip()[:20]!r} is not supported here")
+            raise RuleError(f"{self._text[self._at :].strip()[:20]!r} is no expression here")
         self._kind = str(found.lastgroup)
         self._token, self._at = found[self._kind], found.end()
         return passed
@@ -178,40 +265,73 @@ class _Parser:
             raise self._unexpected()
 
     def _unexpected(self) -> RuleError:
-        return RuleError(f"{self._token or 'the end'!r} is not supported here")
+        return RuleError(f"{self._token or 'the end'!r} is not expected here")
+
+
+def _boolean(expression: Expression, what: str) -> Expression:
+    if expression.kind != BOOLEAN:
+        raise RuleError(f"{what} must be boolean.")
+    return expression
 
 
 def _operation(sign: str, left: Expression, right: Expression) -> Expression:
-    if sign == "||":
-        return lambda scope: boolean(left(scope)) or boolean(right(scope))
-    if sign == "&&":
-        return lambda scope: boolean(left(scope)) and boolean(right(scope))
-    compare = COMPARISONS[sign]
-    return lambda scope: compare(left(scope), right(scope))
+    if sign in ("||", "&&"):
+        one = _boolean(left, f"Left operand of {sign}").run
+        other = _boolean(right, f"Right operand of {sign}").run
+        if sign == "||":
+            return Expression(BOOLEAN, lambda its: boolean(one(its)) or boolean(other(its)))
+        return Expression(BOOLEAN, lambda its: boolean(one(its)) and boolean(other(its)))
+    meaning = OPERATORS[sign]
+    for side, operand in (("left", left), ("right", right)):
+        if not operand.is_a(*meaning.operands):
+            expected = ", ".join(meaning.operands)
+            raise RuleError(f"Invalid {sign} expression: {side} operand is not a {expected}.")
+    kinds = {left.kind, right.kind}
+    if sign[0] in "<>" and kinds == {NUMBER, STRING}:
+        raise RuleError(f"Invalid {sign} expression: a number and a string cannot be compared.")
+    kind = _kind_of_sum(kinds) if sign == "+" else meaning.kind
+    return Expression(kind, _applied(meaning, left, right))
+
+
+def _applied(meaning: Operator, left: Expression, right: Expression) -> Callable[[Scope], Any]:
+    return lambda its: meaning.run(left.run(its), right.run(its))
+
+
+def _kind_of_sum(kinds: Collection[str]) -> str:
+    return STRING if STRING in kinds else NUMBER if kinds == {NUMBER} else VALUE
 
 
 def _length(owner: Expression) -> Expression:
-    return lambda scope: len(string(owner(scope)))
+    return Expression(NUMBER, lambda its: len(string(owner.run(its))))
 
 
-def _claim(owner: Expression, name: str) -> Expression:
+def _claim(owner: Expression, key: Expression) -> Expression:
     def claim(scope: Scope) -> Any:
-        claims = owner(scope)
-        return claims.get(name) if isinstance(claims, Mapping) else None
+        claims = owner.run(scope)
+        return claims.get(string(key.run(scope))) if isinstance(claims, Mapping) else None
 
-    return claim
+    return Expression(CLAIM, claim)
 
 
-def _literal(kind: str, token: str) -> str | int | float:
-    if kind == "string":
-        return re.sub(r"\\(.)", r"\1", token[1:-1])
-    return float(token) if "." in token else int(token)
+def _no_such(name: str | None) -> RuleError:
+    return RuleError(
+        "Invalid property access." if name is None else f"No such method/property '{name}'."
+    )
+
+
+def _text(text: str) -> Expression:
+    return Expression(STRING, lambda _: text, text)
 
 
 def _pattern(token: str) -> re.Pattern[str]:
     """Compile a regular expression, if it means the same to Firebase and to Python."""
     text, _, flags = token[1:].rpartition("/")
-    if re.search(r"\(\?|[*+?}][?+]|\\(?![sSwWdD])[A-Za-z0-9]", text):
+    if flags not in ("", "i"):
+        raise RuleError("regular expressions do not support flags other than i")
+    bare = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", text)
+    if re.search(r"\(\?|[*+?}][*+?{]|.\^|\$.", bare, re.DOTALL) or re.search(
+        r"\\(?![sSwWdD])[A-Za-z0-9]", text
+    ):
         raise RuleError(f"{token} uses what Firebase's regular expressions do not have")
     # Python's $ also matches before a newline at the end.
     text = re.sub(r"(?<!\\)\$\Z", r"\\Z", text)

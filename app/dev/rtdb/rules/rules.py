@@ -38,6 +38,7 @@ class _RuleNode:
 
     rules: dict[str, Callable[[Scope], bool]] = field(default_factory=dict)
     children: dict[str, _RuleNode] = field(default_factory=dict)
+    indexes: Collection[str] = ()
     wildcard: tuple[str, _RuleNode] | None = None
 
     def below(self, key: str, variables: Scope) -> tuple[_RuleNode, Scope] | None:
@@ -59,10 +60,29 @@ class _Step(NamedTuple):
 
 
 class Rules:
-    """The rules for all databases of a server."""
+    """The rules of a database.
 
-    def __init__(self, root: _RuleNode) -> None:
-        self._root = root
+    Args:
+        text: JSON, with comments as on Firebase.
+
+    Raises:
+        RuleError: The text is not JSON, or has what Firebase refuses or what is not supported.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            raw = json.loads(without_comments(text))
+        except ValueError as error:
+            raise RuleError(f"not JSON: {error}") from None
+        if not isinstance(raw, dict) or raw.keys() != {"rules"}:
+            raise RuleError('expected an object with "rules" and nothing else')
+        self._root = _parse_node(raw["rules"], (), ())
+
+    def has_index(self, path: Path, index: str) -> bool:
+        """Return whether the children at a path may be sorted by `index`, as `.indexOn` has it."""
+        steps = list(self._steps_to(path))
+        return len(steps) > len(path) and index in steps[-1].rule_node.indexes
 
     def may_read(self, auth: Claims, path: Path, tree: Node | None) -> bool:
         """Return whether these claims allow reading or listening at a path."""
@@ -139,22 +159,16 @@ def _now() -> int:
 
 
 def load_rules(file: FilePath) -> Rules:
-    """Load rules from a file, which may have comments as on Firebase.
+    """Load rules from a file.
 
     Raises:
-        RuleError: The file cannot be read, or has what is not supported.
+        RuleError: The file cannot be read, or its rules cannot be used.
     """
     try:
-        raw = json.loads(without_comments(file.read_text("utf-8")))
+        return Rules(file.read_text("utf-8"))
     except OSError as error:
         raise RuleError(f"{file} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise RuleError(f"{file} is not JSON: {error}") from None
-    try:
-        if not isinstance(raw, dict) or raw.keys() != {"rules"}:
-            raise RuleError('expected an object with "rules" and nothing else')
-        return Rules(_parse_node(raw["rules"], (), ()))
-    except RuleError as error:
         raise RuleError(f"{file}: {error}") from None
 
 
@@ -177,9 +191,18 @@ def _parse_node(raw: Any, path: Path, variables: Collection[str]) -> _RuleNode:
             node.wildcard = key, _parse_node(value, below, {*variables, key})
         elif is_key(key):
             node.children[key] = _parse_node(value, below, variables)
-        elif key != ".indexOn":  # only makes queries faster
-            raise RuleError(f"{path_text(below)} is not supported")
+        elif key == ".indexOn":
+            node.indexes = _parse_indexes(value, below)
+        else:
+            raise RuleError(f"{path_text(below)}: no rule is called this")
     return node
+
+
+def _parse_indexes(value: Any, path: Path) -> Collection[str]:
+    indexes = value if isinstance(value, list) else [value]
+    if not all(isinstance(index, str) for index in indexes):
+        raise RuleError(f"{path_text(path)}: expected a string, or a list of strings")
+    return indexes
 
 
 def _parse_rule(value: Any, path: Path, names: Collection[str]) -> Callable[[Scope], bool]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from app.dev.rtdb.tree import Node, Path, find
+
+BOOLEAN, NUMBER, STRING, NULL, SNAPSHOT = "boolean", "number", "string", "null", "snapshot"
+VALUE = "value"
+"""A boolean, number, string or null: which one is known when a rule is evaluated."""
+CLAIM = "claim"
+"""The same or an object: `auth`, and what is in it."""
 
 
 class UndefinedError(Exception):
@@ -36,21 +43,37 @@ class Snapshot(NamedTuple):
         return all(self.child(path).node is not None for path in paths)
 
 
-METHODS: dict[str, Callable[[Snapshot], Any]] = {
-    "val": lambda snapshot: snapshot.node,
-    "exists": lambda snapshot: snapshot.node is not None,
-    "isString": lambda snapshot: isinstance(snapshot.node, str),
-    "isNumber": lambda snapshot: _is_number(snapshot.node),
-    "isBoolean": lambda snapshot: isinstance(snapshot.node, bool),
-    "hasChildren": lambda snapshot: isinstance(snapshot.node, dict),
-    "parent": Snapshot.parent,
-}
-"""Methods without an argument."""
+class Method(NamedTuple):
+    """A method: how many strings it takes, the kind of its result, and what it does."""
 
-METHODS_WITH_PATH: dict[str, Callable[[Snapshot, str], Any]] = {
-    "child": Snapshot.child,
-    "hasChild": lambda snapshot, path: snapshot.child(path).node is not None,
+    arguments: int
+    kind: str
+    run: Callable[..., Any]
+
+
+METHODS = {
+    SNAPSHOT: {
+        "val": Method(0, VALUE, lambda snapshot: snapshot.node),
+        "exists": Method(0, BOOLEAN, lambda snapshot: snapshot.node is not None),
+        "isString": Method(0, BOOLEAN, lambda snapshot: isinstance(snapshot.node, str)),
+        "isNumber": Method(0, BOOLEAN, lambda snapshot: is_number(snapshot.node)),
+        "isBoolean": Method(0, BOOLEAN, lambda snapshot: isinstance(snapshot.node, bool)),
+        "hasChildren": Method(0, BOOLEAN, lambda snapshot: isinstance(snapshot.node, dict)),
+        "getPriority": Method(0, VALUE, lambda _: None),  # no node has one here
+        "parent": Method(0, SNAPSHOT, Snapshot.parent),
+        "child": Method(1, SNAPSHOT, Snapshot.child),
+        "hasChild": Method(1, BOOLEAN, lambda snapshot, path: snapshot.has_children([path])),
+    },
+    STRING: {
+        "contains": Method(1, BOOLEAN, operator.contains),
+        "beginsWith": Method(1, BOOLEAN, str.startswith),
+        "endsWith": Method(1, BOOLEAN, str.endswith),
+        "replace": Method(2, STRING, str.replace),
+        "toLowerCase": Method(0, STRING, str.lower),
+        "toUpperCase": Method(0, STRING, str.upper),
+    },
 }
+"""Methods by the kind of their owner, except those with a list or a regular expression."""
 
 
 def boolean(value: Any) -> bool:
@@ -67,45 +90,83 @@ def string(value: Any) -> str:
     raise UndefinedError
 
 
-def snapshot(value: Any) -> Snapshot:
-    """Return `value` if it is a snapshot."""
-    if isinstance(value, Snapshot):
-        return value
+def number(value: Any) -> float:
+    """Return `value` if it is a number."""
+    if is_number(value):
+        return float(value)
     raise UndefinedError
 
 
-def equal(left: Any, right: Any) -> bool:
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _equal(left: Any, right: Any) -> bool:
     """Return whether two values are equal and have the same type."""
-    is_comparable = type(left) is type(right) or (_is_number(left) and _is_number(right))
+    is_comparable = type(left) is type(right) or (is_number(left) and is_number(right))
     return is_comparable and bool(left == right)
-
-
-def different(left: Any, right: Any) -> bool:
-    return not equal(left, right)
 
 
 def _ordered(order: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def compare(left: Any, right: Any) -> bool:
         both = (left, right)
-        if all(map(_is_number, both)) or all(isinstance(each, str) for each in both):
+        if all(map(is_number, both)) or all(isinstance(each, str) for each in both):
             return order(left, right)
         raise UndefinedError
 
     return compare
 
 
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": equal,
-    "===": equal,
-    "!=": different,
-    "!==": different,
-    "<": _ordered(operator.lt),
-    "<=": _ordered(operator.le),
-    ">": _ordered(operator.gt),
-    ">=": _ordered(operator.ge),
+def _add(left: Any, right: Any) -> Any:
+    """Return the sum of two numbers, or the concatenation if one of them is a string."""
+    if is_number(left) and is_number(right):
+        return left + right
+    return _text(left) + _text(right)
+
+
+def _text(value: Any) -> str:
+    """Return a string, or a number as JavaScript writes it."""
+    if isinstance(value, str):
+        return value
+    if math.isnan(number(value)):
+        return "NaN"
+    return str(int(value)) if float(value).is_integer() else repr(value)
+
+
+def _arithmetic(calculate: Callable[[float, float], float]) -> Callable[[Any, Any], float]:
+    def compute(left: Any, right: Any) -> float:
+        try:
+            return calculate(number(left), number(right))
+        except (ZeroDivisionError, ValueError):
+            return math.nan
+
+    return compute
+
+
+_EQUAL_KINDS = (BOOLEAN, NUMBER, STRING, NULL)
+
+
+class Operator(NamedTuple):
+    """A binary operator: what operands it takes, the kind of its result, and what it does."""
+
+    operands: tuple[str, ...]
+    kind: str
+    run: Callable[[Any, Any], Any]
+
+
+OPERATORS = {
+    **dict.fromkeys(("==", "==="), Operator(_EQUAL_KINDS, BOOLEAN, _equal)),
+    **dict.fromkeys(
+        ("!=", "!=="), Operator(_EQUAL_KINDS, BOOLEAN, lambda left, right: not _equal(left, right))
+    ),
+    "<": Operator((NUMBER, STRING), BOOLEAN, _ordered(operator.lt)),
+    "<=": Operator((NUMBER, STRING), BOOLEAN, _ordered(operator.le)),
+    ">": Operator((NUMBER, STRING), BOOLEAN, _ordered(operator.gt)),
+    ">=": Operator((NUMBER, STRING), BOOLEAN, _ordered(operator.ge)),
+    "+": Operator((NUMBER, STRING), VALUE, _add),
+    "-": Operator((NUMBER,), NUMBER, _arithmetic(operator.sub)),
+    "*": Operator((NUMBER,), NUMBER, _arithmetic(operator.mul)),
+    "/": Operator((NUMBER,), NUMBER, _arithmetic(operator.truediv)),
+    "%": Operator((NUMBER,), NUMBER, _arithmetic(math.fmod)),
 }
-"""The last four are defined for two numbers or two strings."""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+"""All but && and ||, which may leave their right operand alone."""

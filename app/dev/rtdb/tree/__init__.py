@@ -19,7 +19,7 @@ from app.dev.rtdb.tree.nodes import (
     same,
 )
 from app.dev.rtdb.tree.order import hash_of
-from app.dev.rtdb.tree.queries import Query
+from app.dev.rtdb.tree.queries import PARAMETERS, Query
 from app.dev.rtdb.tree.tree import (
     NULL_ETAG,
     Change,
@@ -37,6 +37,7 @@ __all__ = [
     "INVALID_PATH",
     "MAX_STRING_BYTES",
     "NULL_ETAG",
+    "PARAMETERS",
     "Change",
     "Json",
     "Node",

@@ -1,7 +1,8 @@
-"""Queries of the websocket protocol: an order, a range in it, and a limit. Pure."""
+"""Queries of the websocket protocol and of REST: an order, a range in it, and a limit. Pure."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,6 +13,15 @@ from app.dev.rtdb.tree.order import MAX_NAME, MIN_NAME, Rank, key_rank, value_ra
 Position: TypeAlias = tuple[Rank, Rank]
 
 _BY_PRIORITY, _BY_KEY, _BY_VALUE = ".priority", ".key", ".value"
+
+PARAMETERS = {"orderBy", "startAt", "endAt", "equalTo", "limitToFirst", "limitToLast"}
+"""Of a REST request; each but the first needs the first."""
+
+_REST_INDEXES = {"$priority": _BY_PRIORITY, "$key": _BY_KEY, "$value": _BY_VALUE}
+_NO_ORDER = "orderBy must be defined when other query parameters are defined"
+_INVALID_ORDER = "orderBy must be a valid JSON encoded path"
+_INVALID_BOUND = "Constraint index field must be a JSON primitive"
+_INVALID_KEY = "Provided key index type is invalid, must be string"
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,36 @@ class Query:
             from_end=raw.get("vf") == "r",
         )
 
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Query:
+        """Return the query of a REST request; raise RtdbError 400 if it is invalid."""
+        if "orderBy" not in parameters:
+            raise RtdbError(400, _NO_ORDER)
+        order = _from_json(parameters["orderBy"], _INVALID_ORDER)
+        if not isinstance(order, str) or not order.strip("/"):
+            raise RtdbError(400, _INVALID_ORDER)
+        index = _REST_INDEXES.get(order, order)
+        raw: dict[str, Json] = {"i": index}
+        for name, bounds in (("startAt", "s"), ("endAt", "e"), ("equalTo", "se")):
+            if name in parameters:
+                value = _from_json(parameters[name], _INVALID_BOUND)
+                if index == _BY_KEY and not isinstance(value, str):
+                    raise RtdbError(400, _INVALID_KEY)
+                raw |= {f"{bound}p": value for bound in bounds}
+        for name, side in (("limitToFirst", "l"), ("limitToLast", "r")):
+            if name in parameters:
+                raw |= {"l": _limit(name, parameters[name]), "vf": side}
+        if {"limitToFirst", "limitToLast"} <= parameters.keys():
+            raise RtdbError(400, "limitToFirst and limitToLast exclude each other")
+        if "equalTo" in parameters and not {"startAt", "endAt"}.isdisjoint(parameters):
+            raise RtdbError(400, "equalTo and startAt or endAt exclude each other")
+        return cls.from_json(raw)
+
+    @property
+    def needed_index(self) -> str | None:
+        """What `.indexOn` has to name for this query; None if nothing."""
+        return None if self.index in (_BY_KEY, _BY_PRIORITY) else self.index
+
     def select(self, node: Node | None) -> Node | None:
         """Return the part of a node that the query selects, or None."""
         if self.start is None and self.end is None and self.limit is None:
@@ -79,6 +119,24 @@ class Query:
             position < self.end[0] or (self.end[1] and self.end[0] == position)
         )
         return after_start and before_end
+
+
+def _from_json(text: str, complaint: str) -> Json:
+    try:
+        value: Json = json.loads(text)
+    except ValueError:
+        raise RtdbError(400, complaint) from None
+    if isinstance(value, list | dict):
+        raise RtdbError(400, complaint)
+    return value
+
+
+def _limit(name: str, text: str) -> int:
+    if not text.removeprefix("-").isdecimal():
+        raise RtdbError(400, f"{name} must be an integer")
+    if int(text) <= 0:
+        raise RtdbError(400, f"{name} must be positive")
+    return int(text)
 
 
 def _start(raw: Mapping[str, Json], index: str) -> tuple[Position, bool] | None:
