@@ -1,6 +1,7 @@
 """The tasks: arguments in, one call, retries. What is done is in `app.delivery.store`."""
 
 import functools
+import reprlib
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,15 +18,9 @@ from app.delivery import (
     StoreResult,
     Unfinished,
 )
-from app.domain import (
-    PERFORMANCE,
-    Update,
-    performance_value,
-    stored_symbol,
-    to_microseconds,
-)
+from app.domain import PERFORMANCE, Update, to_microseconds
 from app.errors import GiveUp, RejectMessage, RetryLater
-from app.firebase import firebase_of_this_process, node_path
+from app.firebase import firebase_of_this_process, node_path, storable_slot, storable_update
 from app.monitoring import FreshnessRecord, MeasuredFirebase
 from app.settings import process_settings
 from app.timing import Backoff, now_us
@@ -56,7 +51,7 @@ def store_performance(
 
     Raises:
         RetryLater: Firebase or Redis cannot be used. A worker retries; a direct call raises.
-        GiveUp: The data is no performance, or Firebase refuses it for good.
+        GiveUp: An argument cannot be used, or Firebase refuses the value for good.
     """
     return _store_value(self, symbol, PERFORMANCE, data, revision)
 
@@ -70,9 +65,9 @@ def store_ticker_data(
     Args:
         self: The task.
         symbol: A symbol such as `SOFI`.
-        key: A node of the symbol: a name, or a name and an id (`orders/4711`). The fields of a
-            `price` are merged into the symbol's own node.
-        value: Any JSON value; a `performance` as for `store_performance`.
+        key: A node of the symbol: a name, or a name and an id (`orders/4711`), which may hold any
+            characters. The fields of a `price` are merged into the symbol's own node.
+        value: Any JSON value but null; a `performance` as for `store_performance`.
         revision: Decides which value is the newer: the higher one. Without it the `timestamp` in
             the value decides, and without that the time of the call.
 
@@ -88,7 +83,11 @@ def store_in_bulk(self: Task, slots: Sequence[tuple[str, str]]) -> str:
     The values are those that were announced. If Firebase refuses some for good, the task fails with
     GiveUp, and the others are stored.
     """
-    candidates = [Candidate(Update(symbol, key, None), ANY_REVISION) for symbol, key in slots]
+    try:
+        checked = [storable_slot(*slot) for slot in slots]
+    except (RejectMessage, TypeError) as error:
+        raise GiveUp(f"{self.name}: slots must be pairs of symbol and key: {error}") from None
+    candidates = [Candidate(Update(*slot, None), ANY_REVISION) for slot in checked]
     return _store(self, candidates)
 
 
@@ -109,9 +108,8 @@ def _freshness() -> FreshnessRecord:
 
 def _store_value(task: Task, symbol: str, key: str, value: Any, revision: int | None) -> str:
     try:
-        update = Update(stored_symbol(symbol), key, value)
-        if key == PERFORMANCE:
-            update = update._replace(value=performance_value(value))
+        update = storable_update(symbol, key, value, process_settings().firebase_root)
+        _check_revision(revision)
     except RejectMessage as error:
         if _runs_in_worker(task):
             # A direct caller sees the error; here nobody does.
@@ -146,6 +144,13 @@ def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False
     if result.refused:
         raise GiveUp("; ".join(f"{_path(update)}: {error}" for update, error in result.refused))
     return _summary(result)
+
+
+def _check_revision(revision: Any) -> None:
+    if revision is not None and (type(revision) is not int or revision <= ANY_REVISION):
+        raise RejectMessage(
+            "wrong_form", f"revision must be a whole number above 0: {reprlib.repr(revision)}"
+        )
 
 
 def _runs_in_worker(task: Task) -> bool:

@@ -30,9 +30,14 @@ class FailedStores:
             **update._asdict(),
             "reason": reason,
         }
+        try:
+            text = json.dumps(entry)
+        except (TypeError, ValueError, RecursionError):
+            # Refused for that very reason: an operator can only clear it.
+            text = json.dumps(entry | {"symbol": "", "key": "", "value": None})
         with reaching(self._url):
             pipeline = self._client.pipeline()
-            pipeline.lpush(self._key, json.dumps(entry))
+            pipeline.lpush(self._key, text)
             pipeline.ltrim(self._key, 0, MAX_FAILED_STORES - 1)
             pipeline.execute()
 

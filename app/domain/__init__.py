@@ -3,6 +3,7 @@
 from app.domain.amounts import LARGEST, MILLIONTHS, from_shown, shown, to_millionths
 from app.domain.cache import Cache
 from app.domain.decoding import (
+    DEEPEST,
     LARGEST_MESSAGE,
     performance_value,
     read_performance,
@@ -39,6 +40,7 @@ __all__ = [
     "AHEAD_LIMIT",
     "BEHIND_LIMIT",
     "DAY",
+    "DEEPEST",
     "EPOCH",
     "FIELDS",
     "LARGEST",

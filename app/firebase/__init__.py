@@ -12,6 +12,7 @@ from app.firebase.errors import DatabaseNotFound
 from app.firebase.events import Event, apply_event, children, parse_events, split_path
 from app.firebase.paths import escape_key, node_path, unescape_key
 from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
+from app.firebase.storable import storable_slot, storable_update
 from app.firebase.stream import Stream, StreamStatus
 
 __all__ = [
@@ -34,5 +35,7 @@ __all__ = [
     "node_path",
     "parse_events",
     "split_path",
+    "storable_slot",
+    "storable_update",
     "unescape_key",
 ]

@@ -131,3 +131,38 @@ def test_what_is_no_performance_says_which_field_is_missing(system: System) -> N
     assert (
         "not a performance: Object missing required field `unrealized`" in errors.splitlines()[-1]
     )
+
+
+REFUSED = """
+from app.errors import GiveUp
+from tasks import store_in_bulk, store_performance, store_ticker_data
+calls = (
+    [(store_ticker_data, ("SOFI", key, {"x": 1}), {}) for key in ("", "/", "orders", "orders/")]
+    + [(store_ticker_data, ("SOFI", "performance/total", 1), {})]
+    + [(store_ticker_data, (None, "news", 1), {}), (store_performance, (["SOFI"], {}), {})]
+    + [(store_performance, ("SOFI", value), {}) for value in (None, 5, "x", [])]
+    + [(store_ticker_data, ("SOFI", "news", {"x": float("nan")}), {})]
+    + [(store_ticker_data, ("SOFI", "news", 1), {"revision": r}) for r in ("1", 1.5, True, -1, 0)]
+    + [(store_in_bulk, (slots,), {}) for slots in ([["SOFI", ""]], [["SOFI"]], [7], 5)]
+)
+for number, (task, arguments, options) in enumerate(calls):
+    try:
+        if number % 2:
+            task.apply(arguments, options).get()
+        else:
+            task(*arguments, **options)
+        print(arguments, options, "was not refused")
+    except GiveUp as error:
+        assert str(error).startswith(task.name), error
+        assert "\\n" not in str(error), error
+print("done")
+"""
+
+
+def test_wrong_arguments_are_refused_before_redis_or_firebase_is_asked(system: System) -> None:
+    nowhere = {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "FIREBASE_DATABASE_EMULATOR_HOST": f"127.0.0.1:{free_port()}",
+    }
+    done = system.run("-c", REFUSED, **nowhere)
+    assert (done.stdout, done.stderr) == ("done\n", "")

@@ -159,10 +159,13 @@ def test_final_failures_are_kept_and_do_not_hold_up_others(system: System, celer
     celery.send_task("tasks.store_performance", ("HOOD", PERFORMANCE))
     celery.send_task("tasks.store_performance", ("SOFI", {"total": "much"}))
     celery.send_task("tasks.store_performance", ("SOFI", PERFORMANCE))
+    celery.send_task("tasks.store_ticker_data", ("SOFI", "orders/", {"replaces": "all orders"}))
     wait_until(lambda: performances(system).get("SOFI") == PERFORMANCE, "the good one")
-    wait_until(lambda: system.redis.llen("profit-bridge:failed-stores") == 2, "both failures")
+    wait_until(lambda: system.redis.llen("profit-bridge:failed-stores") == 3, "all failures")
     failed = system.run("-m", "app", "failed-stores").stdout
     assert "HOOD performance" in failed
     assert "credentials or the rules" in failed
     assert "not a performance" in failed
+    assert "'orders/' is no key" in failed
+    assert system.firebase.get("services") == {"SOFI": {"performance": PERFORMANCE}}
     assert "Traceback" not in worker.log.read_text()

@@ -9,14 +9,10 @@ from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_
 from app.cli.options import command
 from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import (
-    PERFORMANCE,
-    Update,
-    performance_value,
-    stored_symbol,
     to_microseconds,
 )
 from app.errors import RejectMessage
-from app.firebase import firebase_of_this_process
+from app.firebase import firebase_of_this_process, storable_update
 from app.settings import Settings
 
 
@@ -49,7 +45,7 @@ class _FailedLetters(DeadLetters):
         return f"{failed['id']}  {failed['at']}  {place}  {failed['reason']}\n    {failed['value']}"
 
     def resend(self, entry_id: str) -> Result:
-        candidate = _candidate_of(self.entries[entry_id])
+        candidate = _candidate_of(self.entries[entry_id], self._settings.firebase_root)
         register = LatestValueRegister(self._settings)
         firebase = firebase_of_this_process(self._settings)
         store = LatestValueStore(register, firebase, self._failed)
@@ -69,17 +65,16 @@ class _FailedLetters(DeadLetters):
         self._failed.remove([entry_id])
 
 
-def _candidate_of(failed: Mapping[str, Any]) -> Candidate:
+def _candidate_of(failed: Mapping[str, Any], root: str) -> Candidate:
     """The value as its task proposed it, and as old as it was then, so that newer ones win.
 
     Raises:
         RejectMessage: It can never be stored.
     """
-    symbol, key, value = stored_symbol(failed["symbol"]), failed["key"], failed["value"]
-    if key == PERFORMANCE:
-        value = performance_value(value)
+    update = storable_update(failed["symbol"], failed["key"], failed["value"], root)
+    value = update.value
     timestamp_us = to_microseconds(failed["at"])
     if isinstance(value, Mapping) and isinstance(value.get("timestamp"), str):
         with suppress(RejectMessage):
             timestamp_us = min(timestamp_us, to_microseconds(value["timestamp"]))
-    return Candidate(Update(symbol, key, value), timestamp_us)
+    return Candidate(update, timestamp_us)
