@@ -14,7 +14,7 @@ from tests.rules.cases import BRIDGE, NOBODY, SOFI, USER, Case, performance, tre
 from tests.rules.forms import FORMS, PUBLIC, SIGNED_IN, filled_in, rules_of, shown
 from tests.rules.test_database_rules import HERE, judged
 
-Judge = Callable[[Any, Sequence[Case]], dict[str, bool]]
+Judge = Callable[[Any, Sequence[Case]], dict[str, bool | None]]
 """Rules and cases in, and out what each case is allowed, by its name."""
 
 WHO = {"nobody": NOBODY, "a user": USER, "another user": {"uid": "another"}}
@@ -32,7 +32,7 @@ def by_targaryen(tmp_path: Path, node: str) -> Judge:
 
 
 def by_the_local_database(tmp_path: Path, _: str) -> Judge:
-    def judge(rules: Any, cases: Sequence[Case]) -> dict[str, bool]:
+    def judge(rules: Any, cases: Sequence[Case]) -> dict[str, bool | None]:
         file = tmp_path / "rules.json"
         file.write_text(json.dumps(rules))
         loaded = load_rules(file)
