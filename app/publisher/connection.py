@@ -123,6 +123,46 @@ class PublisherConnection:
             raise redis.TimeoutError("Timeout reading from socket")
 
 
+def url_of(url: str | None, **parts: object) -> str | None:
+    """Return the URL that the arguments of a publisher name, or None if they name none.
+
+    Args:
+        url: a whole URL.
+        parts: in its place `host`, `port`, `db`, `username` and `password`, as `redis.Redis` takes
+            them. One that is None or empty is not given.
+
+    Raises:
+        ValueError: one of them cannot be used; the text has no password.
+    """
+    given = {name: part for name, part in parts.items() if part is not None and part != ""}
+    if url and given:
+        raise ValueError(f"url and {next(iter(given))} are both given: leave out one of them")
+    if url is not None and not isinstance(url, str):
+        raise ValueError(f"url must be text such as redis://host:6379/0, not {type(url).__name__}")
+    if not given:
+        return url or None
+    for name in given.keys() & {"host", "username", "password"}:
+        if not isinstance(given[name], str):
+            raise ValueError(f"{name} must be text, not {type(given[name]).__name__}")
+    host = str(given.get("host", "localhost"))
+    if re.search(r"[/@?#\s]", host):
+        raise ValueError(f"host={masked(host)}: must be the name of a host; a URL goes into url")
+    user, password = (quote(str(given.get(name, "")), safe="") for name in ("username", "password"))
+    login = f"{user}:{password}@" if user or password else ""
+    port = _whole_number(given, "port", 6379, range(1, 65_536))
+    database = _whole_number(given, "db", 0, range(100_000))
+    return f"redis://{login}{f'[{host}]' if ':' in host else host}:{port}/{database}"
+
+
+def _whole_number(given: dict[str, object], name: str, default: int, allowed: range) -> int:
+    text = str(given.get(name, default))
+    if not (text.isascii() and text.isdigit() and int(text) in allowed):
+        raise ValueError(
+            f"{name}={text}: must be a whole number from {allowed.start} to {allowed.stop - 1}"
+        )
+    return int(text)
+
+
 def connection_options(url: str) -> dict[str, Any]:
     """Return how to connect to the Redis at `url`, for `PublisherConnection`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import weakref
@@ -17,13 +16,17 @@ from .connection import (
     database,
     masked,
     target_name,
+    url_of,
 )
 from .environment import Environment, checked_account
+from .message import encoded
 from .sender import JOURNAL, PROFIT_REPORT, Published, Sender
 from .spool import Spool
 
 TIMEOUT = 1.0
 """Seconds that a call may wait for Redis, unless the bot sets another bound."""
+
+_LONGEST_TIMEOUT = 3_600
 
 
 class RedisPublisher:
@@ -37,7 +40,14 @@ class RedisPublisher:
     Threads may share a publisher. After a fork, the child has its own connection and spool.
 
     Args:
-        url: the Redis to publish on; by default the environment variable REDIS_URL.
+        url: the Redis to publish on, such as `redis://host:6379/0`; by default the environment
+            variable REDIS_URL.
+        host: its host, in place of `url`. What is not given of this and the next four is as in
+            `redis.Redis`: port 6379 of localhost, database 0, no user and no password.
+        port: its port.
+        db: the number of its database.
+        username: the user in Redis to connect as.
+        password: the password of Redis, or of that user.
         spool: folder for reports that Redis cannot take; by default PUBLISHER_SPOOL_PATH. It must
             be on a local disk; any number of bots may share it.
         account: the account that the bot trades for, if several are kept apart on this Redis; by
@@ -46,22 +56,30 @@ class RedisPublisher:
             other threads, for the answer. While Redis is known to be away, no call waits at all.
 
     Raises:
-        ValueError: `timeout` is not above 0, or `url` or `account` cannot be used.
+        ValueError: an argument cannot be used; the text names it and the fix.
         WrongPublisherSetting: an environment variable is wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - those of redis.Redis, and three of ours
         self,
         url: str | None = None,
         *,
+        host: str | None = None,
+        port: int | str | None = None,
+        db: int | str | None = None,
+        username: str | None = None,
+        password: str | None = None,
         spool: Path | str | None = None,
         account: str | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0 seconds, not {timeout}")
+        if not (isinstance(timeout, (int, float)) and 0 < timeout <= _LONGEST_TIMEOUT):
+            raise ValueError(
+                f"timeout must be above 0 and at most {_LONGEST_TIMEOUT} seconds, not {timeout!r}"
+            )
+        given = url_of(url, host=host, port=port, db=db, username=username, password=password)
         environment = Environment()
-        self._url = url or environment.redis_url()
+        self._url = given or environment.redis_url()
         try:
             self._options = connection_options(self._url)
         except ValueError as error:
@@ -84,7 +102,8 @@ class RedisPublisher:
 
         Args:
             channel: such as `PROFIT_REPORT` or `TICKER_UPDATES_SOFI`, with or without the account.
-            message_data: the envelope's `data`; must be JSON.
+            message_data: the envelope's `data`. Besides what JSON has, it may hold `Decimal`,
+                `date`, `datetime` and what numpy calculates with.
             sender: the bot's name, which is part of the identity of its reports.
 
         Returns:
@@ -97,19 +116,27 @@ class RedisPublisher:
                 report (of other messages only the newest matters), the spool is full, or the disk
                 takes nothing. Publishing a report again is safe: it counts once.
             ValueError: an amount is NaN or infinite.
-            TypeError: the data is not JSON.
+            TypeError: an argument has the wrong type, or a value in the data no form in JSON.
         """
         deadline = time.monotonic() + self._timeout
+        if not isinstance(channel, str) or not channel:
+            raise TypeError(f"channel must be text, not {channel!r:.80}")
+        if not isinstance(sender, (str, type(None))):
+            raise TypeError(f"sender must be text, not {sender!r:.80}")
+        try:
+            data = dict(message_data)
+        except (TypeError, ValueError):
+            raise TypeError(f"message_data must be a dict, not {message_data!r:.80}") from None
         envelope: dict[str, Any] = {
-            "data": dict(message_data),
+            "data": data,
             "timestamp": datetime.now().isoformat(timespec="milliseconds"),
             "sender": sender,
         }
         channel = channel.removeprefix(self._prefix)
         if channel != PROFIT_REPORT:
-            return self._sender.send_other(self._prefix + channel, _encoded(envelope), deadline)
+            return self._sender.send_other(self._prefix + channel, encoded(envelope), deadline)
         envelope["journal"] = self._journal
-        return self._sender.send_report(_encoded(envelope), deadline)
+        return self._sender.send_report(encoded(envelope), deadline)
 
     def close(self) -> None:
         """Close the connection and end the background thread, within `timeout`.
@@ -143,9 +170,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-_encoder = json.JSONEncoder(allow_nan=False)
-
-
-def _encoded(envelope: Mapping[str, Any]) -> bytes:
-    return _encoder.encode(envelope).encode()

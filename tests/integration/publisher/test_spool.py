@@ -195,6 +195,29 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
         spool(tmp_path / "file" / "spool").append(b"1")
 
 
+def test_it_says_where_the_reports_are_once_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = spool(Path("below"))
+    own.append(b"1")
+    own.append(b"2")
+    assert caplog.messages == [f"reports_spooled file={the_file(tmp_path / 'below')}"]
+
+
+def test_a_folder_that_is_read_only_is_known_before_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool(tmp_path / "not" / "there").take_over()
+    assert caplog.messages == []
+    asked = []
+    monkeypatch.setattr("os.access", lambda path, mode: asked.append(path))  # root may write
+    spool(tmp_path / "not" / "there").take_over()
+    assert asked == [tmp_path]
+    (line,) = caplog.messages
+    assert f"spool_not_writable folder={tmp_path}/not/there " in line
+
+
 def test_two_writers_in_one_folder_leave_each_other_alone(tmp_path: Path) -> None:
     one, other = spool(tmp_path), spool(tmp_path)
     for number in range(20):

@@ -12,6 +12,7 @@ from app.publisher.connection import (
     PublisherConnection,
     connection_options,
     target_name,
+    url_of,
 )
 
 
@@ -52,6 +53,49 @@ def test_a_url_that_cannot_be_used_is_refused(url: str, text: str) -> None:
 def test_a_url_given_as_an_argument_is_refused_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"^url=http://:\*\*\*@x: must look like"):
         RedisPublisher("http://:word@x", spool=os.devnull)
+
+
+@pytest.mark.parametrize(
+    ("parts", "options"),
+    [
+        ({"host": "h"}, {"host": "h", "port": 6379, "db": 0}),
+        ({"port": "6380", "db": 2}, {"host": "localhost", "port": 6380, "db": 2}),
+        ({"host": "", "password": "p:/@?# %"}, {"host": "localhost", "password": "p:/@?# %"}),
+        ({"host": "::1", "username": "b", "password": "w"}, {"host": "::1", "username": "b"}),
+    ],
+)
+def test_a_server_may_be_given_in_parts_as_to_redis_py(
+    parts: dict[str, Any], options: dict[str, Any]
+) -> None:
+    assert connection_options(str(url_of(None, **parts))).items() >= options.items()
+
+
+def test_without_parts_the_url_stands_and_without_a_url_nothing_is_given() -> None:
+    none = dict.fromkeys(("host", "port", "db", "username", "password"))
+    assert url_of("redis://h", **none) == "redis://h"
+    assert url_of(None, **none) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"url": "redis://h", "port": 1}, "url and port are both given: leave out one of them"),
+        ({"url": 6379}, "url must be text such as redis://host:6379/0, not int"),
+        ({"url": "localhost"}, "url=localhost: must look like redis://host:6379/0"),
+        ({"host": "redis://:word@h"}, r"host=redis://:\*\*\*@h: must be the name of a host"),
+        ({"host": 1}, "host must be text, not int"),
+        ({"password": 1234}, "password must be text, not int"),
+        ({"port": 0}, "port=0: must be a whole number from 1 to 65535"),
+        ({"port": 1.5}, "port=1.5: must be a whole number"),
+        ({"db": "-1"}, "db=-1: must be a whole number from 0"),
+        ({"timeout": 0}, "timeout must be above 0 and at most 3600 seconds, not 0"),
+        ({"timeout": "1"}, "timeout must be .*, not '1'"),
+        ({"timeout": float("inf")}, "timeout must be .*, not inf"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_it(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}"):
+        RedisPublisher(**arguments, spool=os.devnull)
 
 
 @pytest.mark.parametrize(("requirement", "is_checked"), [("required", True), ("none", False)])

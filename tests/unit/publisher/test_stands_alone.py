@@ -133,3 +133,23 @@ def test_the_bridge_reads_what_is_published(tmp_path: Path) -> None:
     ((channel, message),) = recorder.others
     assert channel == "TICKER_UPDATES_SOFI"
     assert json.loads(message).keys() == {"data", "timestamp", "sender"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((b"PROFIT_REPORT", {}), "channel must be text, not b'PROFIT_REPORT'"),
+        (("", {}), "channel must be text"),
+        (("PROFIT_REPORT", "SOFI"), "message_data must be a dict, not 'SOFI'"),
+        (("PROFIT_REPORT", None), "message_data must be a dict, not None"),
+        (("PROFIT_REPORT", {}, 7), "sender must be text, not 7"),
+    ],
+)
+def test_a_wrong_argument_of_publish_is_one_line_that_names_it(
+    tmp_path: Path, arguments: tuple[Any, ...], text: str
+) -> None:
+    made, recorder = recorded(tmp_path)
+    with pytest.raises(TypeError, match=f"^{text}"):
+        made.publish(*arguments)
+    assert not recorder.reports
+    assert not recorder.others
