@@ -72,10 +72,14 @@ def _account(text: str) -> str:
 
 
 def _tickers(text: str) -> frozenset[str]:
+    # A symbol may have blanks in it, as `BRK B`.
+    words = re.split(r"[,\n]", text)
     try:
-        symbols = frozenset(stored_symbol(word) for word in re.split(r"[,\s]+", text) if word)
+        symbols = frozenset(stored_symbol(word) for word in words if word.strip())
     except RejectMessage as error:
-        raise ValueError(f"{error}: must be symbols, such as SOFI and BRK.B") from None
+        raise ValueError(
+            f"{error}: must be symbols with commas between them, such as SOFI,BRK B"
+        ) from None
     if not symbols:
         raise ValueError("contains no symbol: name at least one, or leave it out to store all")
     return symbols
@@ -163,7 +167,7 @@ class Settings:
     tickers: Annotated[
         frozenset[str] | None,
         _tickers,
-        "symbols to store, separated by commas (default: all)",
+        "symbols to store, with commas between them (default: all)",
     ] = None
     tickers_file: Annotated[Path | None, "file with the symbols to store, one per line"] = None
     store_aggregate: Annotated[
@@ -342,7 +346,8 @@ def _read_secret(variable: str, path: Path) -> str:
 def _read_tickers(path: Path) -> frozenset[str]:
     lines = _read("TICKERS_FILE", path).splitlines()
     try:
-        return _tickers(" ".join(line.partition("#")[0] for line in lines))
+        # A comment begins with a line or after a blank: a symbol may have a # in it.
+        return _tickers("\n".join(re.sub(r"(^|\s)#.*", "", line) for line in lines))
     except ValueError as error:
         raise WrongSetting(f"TICKERS_FILE={path}: {error}") from None
 

@@ -38,6 +38,8 @@ files of thousands of symbols."""
 _QUIET_SECONDS = 0.05
 """The time without a change after which a pause ends early."""
 
+_encode = msgspec.json.Encoder().encode
+
 _UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ArithmeticError)
 
 
@@ -241,7 +243,7 @@ def _state_of(path: Path) -> tuple[int, ...]:
 
 def _rendered(shown: dict[str, bytes]) -> bytes:
     account = shown.pop(AGGREGATE, None)
-    records = [b'"%b": %b' % (symbol.encode(), fields) for symbol, fields in shown.items()]
+    records = [b"%b: %b" % (_encode(symbol), fields) for symbol, fields in shown.items()]
     if account is not None:
-        records.append(b'"%b": %b' % (AGGREGATE.encode(), account))
+        records.append(b"%b: %b" % (_encode(AGGREGATE), account))
     return b"{" + b",\n ".join(records) + b"}\n"

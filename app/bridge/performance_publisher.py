@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
+
 from app.channels import SENDER
 from app.domain import RenderedFigures
 from app.messaging import BulkConnection, pack
 from app.settings import Settings
+
+_encode = msgspec.json.Encoder().encode
 
 
 class PerformancePublisher:
@@ -41,7 +45,7 @@ class PerformancePublisher:
                 (
                     "PUBLISH",
                     self._channel(symbol),
-                    b"".join((b'{"data": {"symbol": "', symbol.encode(), b'", ', fields[1:], end)),
+                    b"".join((b'{"data": {"symbol": ', _encode(symbol), b", ", fields[1:], end)),
                 )
             )
             for symbol, fields in figures

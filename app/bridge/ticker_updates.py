@@ -27,7 +27,7 @@ def latest_values(
         try:
             if channel.startswith(updates):
                 # What is not UTF-8 is no symbol, and is rejected as one if the message needs it.
-                ticker = channel[len(updates) :].decode(errors="replace")
+                ticker = channel[len(updates) :].decode(errors="surrogateescape")
                 update = read_update(message, ticker)
             elif channel.startswith(performance):
                 update = read_performance(message)

@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from rich.cells import cell_len
+
 from app.domain import FIELDS, MILLIONTHS, Figures
 
 _WIDTH = 14
 _DECIMALS = 6
 _SHOWN_ALWAYS = 2
+
+
+def padded(text: str, width: int) -> str:
+    """Fill a name up to `width` columns of a terminal: some characters take two, some none."""
+    return text + " " * (width - cell_len(text))
 
 
 def heading(*names: str) -> str:
@@ -34,10 +41,10 @@ def numbers(figures: Figures) -> dict[str, float]:
 
 def table(rows: Mapping[str, tuple[int, Figures]], what: str = "symbol") -> list[str]:
     """Return a table: the number of reports and the amounts of each row."""
-    width = max(9, *(len(name) for name in rows)) if rows else 9
+    width = max(9, *(cell_len(name) for name in rows)) if rows else 9
     lines = [f"{what:<{width}} {'reports':>9}{heading(*FIELDS)}"]
     for name, (count, figures) in rows.items():
-        lines.append(f"{name:<{width}} {count:>9,}{columns(*figures.amounts)}")
+        lines.append(f"{padded(name, width)} {count:>9,}{columns(*figures.amounts)}")
     return [line.rstrip() for line in lines]
 
 

@@ -45,6 +45,8 @@ MAX_REVISION = 2**52
 as doubles. Far above this, different ones compare as equal, and a new value would pass for stored.
 """
 
+_NO_BREAK_SPACE = "\u00a0"
+
 SCRIPTS = ("announce", "overdue", "propose", "confirm", "extend", "release")
 _FOLDER = Path(__file__).with_name("lua")
 
@@ -226,12 +228,13 @@ class LatestValueRegister:
             return self._scripts[name](keys=[self._names.open_slots, *keys], args=arguments)
 
     def _slot(self, update: Update) -> str:
-        # No symbol has a blank in it.
-        return f"{self._names.slot}{update.symbol} {update.key}"
+        # The first blank ends the symbol. One inside a symbol becomes a no-break space, which no
+        # symbol has, since it does not print.
+        return f"{self._names.slot}{update.symbol.replace(' ', _NO_BREAK_SPACE)} {update.key}"
 
     def _update_in(self, slot: str, value: Any) -> Update:
         symbol, _, key = slot.removeprefix(self._names.slot).partition(" ")
-        return Update(symbol, key, value)
+        return Update(symbol.replace(_NO_BREAK_SPACE, " "), key, value)
 
 
 def script(name: str) -> str:

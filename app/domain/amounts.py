@@ -37,7 +37,7 @@ def to_millionths(amount: float | str, field: str) -> int:
     """
     if type(amount) is float:
         if not -LARGEST <= amount <= LARGEST:
-            raise _not_usable(field, amount)
+            raise _beyond(amount, field) if math.isfinite(amount) else not_a_number(amount, field)
         scaled = amount * MILLIONTHS
         nearest = round(scaled)
         if -_SURELY_ROUNDED < scaled - nearest < _SURELY_ROUNDED:
@@ -48,21 +48,30 @@ def to_millionths(amount: float | str, field: str) -> int:
     if type(amount) is int:
         if -LARGEST <= amount <= LARGEST:
             return amount * MILLIONTHS
-        raise RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}")
+        raise _beyond(amount, field)
     if not _NUMERAL.fullmatch(str(amount)):
-        raise RejectMessage("amount", f"{field} is not a number: {str(amount)[:40]!r}")
+        raise not_a_number(amount, field)
     return _decimal_to_millionths(Decimal(str(amount).strip()), field)
 
 
-def _not_usable(field: str, amount: float) -> RejectMessage:
-    if not math.isfinite(amount):
-        return RejectMessage("amount", f"{field} is not finite: {amount}")
-    return RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {amount}")
+def not_a_number(amount: object, field: str) -> RejectMessage:
+    """Return the rejection of an amount that is no number, or not a finite one."""
+    return RejectMessage(
+        "amount",
+        f"{field} is not a number: {str(amount)[:40]!r}; send one such as 12.34, or its text",
+    )
+
+
+def _beyond(amount: object, field: str) -> RejectMessage:
+    return RejectMessage(
+        "amount",
+        f"{field} is beyond {LARGEST:,}: {str(amount)[:40]}; send what one fill made",
+    )
 
 
 def _decimal_to_millionths(amount: Decimal, field: str) -> int:
     if abs(amount) > LARGEST:
-        raise RejectMessage("amount", f"{field} is beyond {LARGEST:,}: {amount:.6g}")
+        raise _beyond(f"{amount:.6g}", field)
     return _quantized(amount)
 
 

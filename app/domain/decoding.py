@@ -4,14 +4,15 @@ A report of a fill (PROFIT_REPORT), a performance (TICKER_PERFORMANCE_*), a pric
 (TICKER_UPDATES_*). Their types are in `schemas`; `docs/asyncapi.yaml` describes them to others.
 """
 
+import json
 import math
-import re
 from typing import Any
 
 import msgspec
 
-from app.domain.amounts import to_millionths
+from app.domain.amounts import not_a_number, to_millionths
 from app.domain.model import FIELDS, PERFORMANCE, ProfitReport, Update
+from app.domain.reasons import as_json, not_json, wrong_form
 from app.domain.schemas import (
     LONGEST_SENDER,
     OrderData,
@@ -51,7 +52,10 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
     timestamp_us = report_time(data.timestamp, now)
     sender = envelope.sender or ""
     if len(sender) > LONGEST_SENDER:
-        raise RejectMessage("sender", f"sender is longer than {LONGEST_SENDER} characters")
+        raise RejectMessage(
+            "sender",
+            f"sender is longer than {LONGEST_SENDER} characters: shorten {sender[:40]!r}...",
+        )
     report = ProfitReport(
         reported_symbols[data.symbol],
         sender,
@@ -88,10 +92,8 @@ def read_update(message: bytes, ticker: str = "") -> Update:
     """
     data = _decoded(_decode_update, message).data
     symbol = reported_symbols[ticker if data.symbol is None else data.symbol]
-    if isinstance(data.timestamp, str):
-        to_microseconds(data.timestamp)
     if isinstance(data, PriceData):
-        to_millionths(data.price, "price")
+        _to_float(data.price, "price")
         value = {"price": data.price, "volume": data.volume, "timestamp": data.timestamp}
         return Update(symbol, "price", value)
     return _order(symbol, data)
@@ -100,10 +102,16 @@ def read_update(message: bytes, ticker: str = "") -> Update:
 def _order(symbol: str, data: OrderData) -> Update:
     order_id = data.order_data.order.get("id")
     if not isinstance(order_id, str | int) or isinstance(order_id, bool) or order_id == "":
-        raise RejectMessage("wrong_form", "the order has no id")
+        raise RejectMessage(
+            "wrong_form",
+            f"the id of the order must be text or a whole number, not {as_json(order_id)}",
+        )
     if _is_deeper(data.order_data.order, DEEPEST):
         # Firebase would refuse it, and json, which can just read it, may fail to write it.
-        raise RejectMessage("wrong_form", f"the order is nested more than {DEEPEST} levels deep")
+        raise RejectMessage(
+            "wrong_form",
+            f"order_data.order is nested more than {DEEPEST} levels deep: leave the innermost out",
+        )
     value = msgspec.structs.asdict(data.order_data) | {"timestamp": data.timestamp}
     return Update(symbol, f"orders/{order_id}", value)
 
@@ -123,36 +131,61 @@ def performance_value(data: Any) -> dict[str, Any]:
     """
     try:
         return _performance(msgspec.convert({"symbol": ""} | dict(data), ReportData))
-    except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise RejectMessage("wrong_form", f"not a performance: {error}") from None
+    except msgspec.ValidationError as error:
+        raise wrong_form(error, data) from None
+    except (TypeError, ValueError):
+        raise RejectMessage(
+            "wrong_form", f"a performance must be an object, not {as_json(data)}"
+        ) from None
 
 
 def _performance(data: ReportData) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name in FIELDS:
-        amount = getattr(data, name)
-        try:
-            fields[name] = float(amount)
-        except (ValueError, OverflowError):
-            raise RejectMessage("amount", f"{name} is not a number: {str(amount)[:40]!r}") from None
-        if not math.isfinite(fields[name]):
-            raise RejectMessage("amount", f"{name} is not finite: {amount}")
+    fields: dict[str, Any] = {name: _to_float(getattr(data, name), name) for name in FIELDS}
     fields["timestamp"] = to_text(to_microseconds(data.timestamp))
     return fields
+
+
+def _to_float(amount: float | str, field: str) -> float:
+    try:
+        number = float(amount)
+    except (ValueError, OverflowError):
+        raise not_a_number(amount, field) from None
+    if not math.isfinite(number):
+        raise not_a_number(amount, field)
+    return number
 
 
 def _decoded(decode: Any, message: bytes) -> Any:
     if len(message) > LARGEST_MESSAGE:
         raise RejectMessage(
-            "oversized", f"oversized: {len(message)} bytes, at most {LARGEST_MESSAGE}"
+            "oversized",
+            f"oversized: {len(message)} bytes, at most {LARGEST_MESSAGE}: leave out what nobody "
+            "reads",
         )
     try:
         return decode(message)
     except msgspec.ValidationError as error:
-        raise RejectMessage("wrong_form", f"wrong form: {error}") from None
+        raise wrong_form(error, message) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Python's json module writes these words for such floats, though they are not JSON.
-        word = re.search(rb":\s*(NaN|-?Infinity)", message)
-        if word:
-            raise RejectMessage("amount", f"not finite: {word.group(1).decode()}") from None
-        raise RejectMessage("not_json", f"not JSON: {error}") from None
+        # Python's json module writes NaN and Infinity, which are not JSON, so bots send them.
+        strict = _without_nan(message)
+        try:
+            return decode(strict)
+        except msgspec.ValidationError as wrong:
+            raise wrong_form(wrong, message) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise not_json(error, message) from None
+
+
+def _without_nan(message: bytes) -> bytes:
+    """Return a message of Python's json module as JSON; empty if it is not that either.
+
+    What is not a finite number becomes null: where a number is needed, the message is refused, and
+    elsewhere there is none.
+    """
+    try:
+        value = json.loads(message.decode(), parse_constant=lambda _: None)
+        # Half of a surrogate pair stays what it was, invalid wherever it is read.
+        return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+    except (ValueError, RecursionError):
+        return b""

@@ -11,16 +11,29 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.channels import SENDER
 from app.domain.amounts import LARGEST, NUMERAL
-from app.domain.symbols import SYMBOL
+from app.domain.symbols import LONGEST_SYMBOL
+from app.domain.times import EPOCH_TEXT, EPOCH_UNITS
 
 LONGEST_SENDER = 128
 """Characters."""
 
-_SHOWN_SYMBOL = r"^(aggregate|[!#-\[\]-`{-~]{1,32})$"
+# Blanks, controls and formats; the pattern is valid in Python and in JSON Schema.
+_NOT_PRINTED = (
+    r"\x00-\x1f\x7f-\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff"
+)
+
+
+def _symbol(not_in_it: str) -> str:
+    """Return the pattern of a symbol, which may have blanks within."""
+    return f"[^ {not_in_it}]([^{not_in_it}]{{0,{LONGEST_SYMBOL - 2}}}[^ {not_in_it}])?"
+
+
+_SYMBOL = f"^{_symbol(_NOT_PRINTED)}$"
+_SHOWN_SYMBOL = f"^(aggregate|{_symbol(_NOT_PRINTED + 'a-z')})$"
 _RESERVED = "^[Aa][Gg][Gg][Rr][Ee][Gg][Aa][Tt][Ee]$"
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-_TIMESTAMP = rf"^{_DATE}[T ]{_TIME}(:[0-5][0-9](\.[0-9]{{1,9}})?)?(Z|[+-]{_TIME})?$"
+_ISO_8601 = rf"{_DATE}[T ]{_TIME}(:[0-5][0-9](\.[0-9]{{1,9}})?)?(Z|[+-]{_TIME})?"
 _SHOWN_TIMESTAMP = rf"^{_DATE}T{_TIME}:[0-5][0-9]\.[0-9]{{6}}\+00:00$"
 
 Amount = int | float | str
@@ -28,8 +41,10 @@ Amount = int | float | str
 Symbol = Annotated[
     str,
     Meta(
-        description="Case does not matter. `aggregate` is reserved for the account.",
-        extra_json_schema={"pattern": f"^{SYMBOL}$", "not": {"pattern": _RESERVED}},
+        description=f"1 to {LONGEST_SYMBOL} characters that print, blanks inside too, counted in "
+        "capitals and in Unicode's form NFC. Case does not matter. `aggregate` is reserved for the "
+        "account.",
+        extra_json_schema={"pattern": _SYMBOL, "not": {"pattern": _RESERVED}},
     ),
 ]
 Money = Annotated[
@@ -40,15 +55,19 @@ Money = Annotated[
     ),
 ]
 Timestamp = Annotated[
-    str,
+    str | int | float,
     Meta(
-        description="ISO 8601 with a date and a time; without an offset it is UTC.",
-        extra_json_schema={"pattern": _TIMESTAMP},
+        description="ISO 8601 with a date and a time, UTC unless it has an offset; or seconds, "
+        "milliseconds, microseconds or nanoseconds since 1970 UTC, as a number or its text.",
+        extra_json_schema={
+            "pattern": f"^({_ISO_8601}|{EPOCH_TEXT})$",
+            "minimum": 0,
+            "maximum": int(EPOCH_UNITS[-1][0]),
+        },
     ),
 ]
 BrokerTimestamp = Annotated[
-    Timestamp | int | float | None,
-    Meta(description="Stored as the broker sent it: ISO 8601, or seconds since 1970."),
+    str | int | float | None, Meta(description="Stored as the broker sent it.")
 ]
 SymbolOfChannel = Annotated[
     Symbol | None, Meta(description="If it is missing or null, the ticker that the channel names.")
@@ -147,7 +166,7 @@ class PerformanceMessage(msgspec.Struct):
 class PriceData(msgspec.Struct, tag_field="type", tag="price"):
     """A price. One equal to the stored price is not written again."""
 
-    price: Money
+    price: Annotated[Amount, Meta(extra_json_schema={"pattern": f"^{NUMERAL}$"})]
     symbol: SymbolOfChannel = None
     timestamp: BrokerTimestamp = None
     volume: Annotated[
@@ -208,7 +227,9 @@ class TickerNode(msgspec.Struct):
 
     price: Amount | UnsetType = UNSET
     volume: Amount | UnsetType = UNSET
-    timestamp: Annotated[Timestamp | float | UnsetType, Meta(description="Of the price.")] = UNSET
+    timestamp: Annotated[
+        str | int | float | UnsetType, Meta(description="Of the price, as the broker sent it.")
+    ] = UNSET
     last_updated: Annotated[
         ShownTimestamp | UnsetType, Meta(description="When the price was stored.")
     ] = UNSET

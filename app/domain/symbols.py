@@ -1,35 +1,53 @@
 """Symbols: the one spelling of each, and which of them a bot may report for."""
 
-import re
+import unicodedata
 
 from app.channels import AGGREGATE
 from app.domain.cache import Cache
 from app.errors import RejectMessage
 
-SYMBOL = r"[!#-\[\]-~]{1,32}"
-"""Printable ASCII without the two characters that JSON escapes."""
+LONGEST_SYMBOL = 64
+"""Characters."""
 
-_SYMBOL = re.compile(SYMBOL)
+_MOST_SPELT_OUT = 4 * LONGEST_SYMBOL
+"""Characters of a symbol in Unicode's longest form. Beyond, composing could take seconds."""
 
 
 def stored_symbol(text: str) -> str:
     """Return the one spelling of a symbol, or of `aggregate`.
 
+    It is in capitals and in Unicode's composed form (NFC), without outer blanks. Inner blanks
+    belong to it: brokers write `BRK B`.
+
     Raises:
         RejectMessage: The text cannot be a symbol.
     """
     symbol = text.strip()
-    if not _SYMBOL.fullmatch(symbol):
+    if len(symbol) <= _MOST_SPELT_OUT:
+        # Composed first, since the capital of a letter depends on how it is written, and again,
+        # since some capitals are several characters.
+        symbol = _composed(_composed(symbol).upper())
+    if not 1 <= len(symbol) <= LONGEST_SYMBOL:
         raise RejectMessage(
             "symbol",
-            "symbol must be 1 to 32 ASCII characters, without space, double quote or backslash: "
-            f"{text[:40]!r}",
+            f"symbol must have 1 to {LONGEST_SYMBOL} characters, not {len(symbol)}: "
+            f"{text[:LONGEST_SYMBOL]!r}",
         )
-    capitals = symbol.upper()
-    if capitals == AGGREGATE.upper():
+    if not symbol.isprintable():
+        wrong = next(character for character in symbol if not character.isprintable())
+        raise RejectMessage(
+            "symbol",
+            f"symbol has a character that does not print, U+{ord(wrong):04X}: leave it out of "
+            f"{text[:LONGEST_SYMBOL]!r}",
+        )
+    if symbol == AGGREGATE.upper():
         return AGGREGATE
     # Return the argument itself where possible: the cache below then holds one string, not two.
-    return symbol if capitals == symbol else capitals
+    return text if text == symbol else symbol
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def reported_symbol(text: str) -> str:
@@ -40,7 +58,9 @@ def reported_symbol(text: str) -> str:
     """
     symbol = stored_symbol(text)
     if symbol == AGGREGATE:
-        raise RejectMessage("symbol", f"the symbol {text!r} is reserved for the account")
+        raise RejectMessage(
+            "symbol", f"the symbol {text!r} is reserved for the account: report for a ticker"
+        )
     return symbol
 
 

@@ -1,6 +1,8 @@
 """Time: microseconds since 1970 UTC inside the program, one written form outside, days in UTC."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +15,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
 """Microseconds in a day."""
 
+EPOCH_UNITS = (
+    (Decimal(10**11), Decimal(10**6)),  # seconds, until the year 5138
+    (Decimal(10**14), Decimal(10**3)),  # milliseconds
+    (Decimal(10**17), Decimal(1)),  # microseconds
+    (Decimal(10**20), Decimal("0.001")),  # nanoseconds
+)
+"""The units of a time that is a number: the largest number in each, and its microseconds. In all
+but seconds such a number is later than 1973, so no time of a report can be mistaken."""
+
+EPOCH_TEXT = r"[0-9]{1,20}(\.[0-9]{0,9})?"
+"""The pattern of such a number given as text."""
+
+_EPOCH_TEXT = re.compile(EPOCH_TEXT)
 _MICROSECOND = timedelta(microseconds=1)
 _AHEAD = AHEAD_LIMIT // _MICROSECOND
 _BEHIND = BEHIND_LIMIT // _MICROSECOND
@@ -21,13 +36,21 @@ _FIRST, _LAST = (
 )
 
 
-def to_microseconds(timestamp: str) -> int:
-    """Convert an ISO 8601 date and time; without an offset it is UTC.
+def to_microseconds(timestamp: str | float) -> int:
+    """Convert a time: ISO 8601 with a date and a time of day, or a number since 1970 UTC.
+
+    ISO 8601 without an offset is UTC. A number, or its text, is in seconds, milliseconds,
+    microseconds or nanoseconds, as its size tells: see EPOCH_UNITS.
 
     Raises:
-        RejectMessage: The text is not ISO 8601, or has no time of day.
+        RejectMessage: It is neither.
     """
     try:
+        if not isinstance(timestamp, str):
+            return _since_epoch(Decimal(repr(timestamp)))
+        # Nearly all are ISO 8601, which has a hyphen here.
+        if timestamp[4:5] != "-" and _EPOCH_TEXT.fullmatch(timestamp):
+            return _since_epoch(Decimal(timestamp))
         moment = datetime.fromisoformat(timestamp)
         if len(timestamp) <= len("2025-05-15"):
             raise ValueError
@@ -38,29 +61,64 @@ def to_microseconds(timestamp: str) -> int:
         if not _FIRST <= timestamp_us <= _LAST:
             raise ValueError
         return timestamp_us
-    except (ValueError, OverflowError):
+    except (ValueError, ArithmeticError):
         raise RejectMessage(
             "timestamp",
-            f"timestamp is not ISO 8601 with a date and a time: {timestamp[:40]!r}",
+            f"timestamp is not ISO 8601 with a date and a time: {_quoted(timestamp)}; "
+            "send one such as 2025-05-15T13:32:56.582434+00:00, or a number of seconds since 1970",
         ) from None
 
 
-def report_time(timestamp: str, now: int) -> int:
+def _since_epoch(number: Decimal) -> int:
+    for limit, microseconds in EPOCH_UNITS:
+        if 0 <= number <= limit:
+            return int(number * microseconds)
+    raise ValueError
+
+
+def _quoted(timestamp: str | float) -> str:
+    return repr(timestamp)[:42]
+
+
+def report_time(timestamp: str | float, now: int) -> int:
     """Convert the timestamp of a report.
 
     Raises:
-        RejectMessage: The text is no time, or too far from `now`.
+        RejectMessage: It is no time, or too far from `now`.
     """
     timestamp_us = to_microseconds(timestamp)
     if timestamp_us - now > _AHEAD:
         raise RejectMessage(
-            "timestamp", f"timestamp is more than {AHEAD_LIMIT} in the future: {timestamp}"
+            "timestamp",
+            f"timestamp is more than {AHEAD_LIMIT // timedelta(minutes=1)} minutes in the future: "
+            f"{_read_as(timestamp, timestamp_us)}; {_fix_of_future(timestamp)}",
         )
     if now - timestamp_us > _BEHIND:
         raise RejectMessage(
-            "timestamp", f"timestamp is more than {BEHIND_LIMIT.days} days in the past: {timestamp}"
+            "timestamp",
+            f"timestamp is more than {BEHIND_LIMIT.days} days in the past: "
+            f"{_read_as(timestamp, timestamp_us)}; reports are counted for {BEHIND_LIMIT.days} "
+            "days after their fill",
         )
     return timestamp_us
+
+
+def _is_number(timestamp: str | float) -> bool:
+    return not isinstance(timestamp, str) or _EPOCH_TEXT.fullmatch(timestamp) is not None
+
+
+def _read_as(timestamp: str | float, timestamp_us: int) -> str:
+    """Return a time as it came, and what a number was taken for."""
+    taken = f", taken as {to_text(timestamp_us)}" if _is_number(timestamp) else ""
+    return f"{timestamp}{taken}"
+
+
+def _fix_of_future(timestamp: str | float) -> str:
+    if _is_number(timestamp):
+        return "send the time since 1970 in UTC, and check the bot's clock"
+    if datetime.fromisoformat(str(timestamp)).tzinfo is None:
+        return "a time without an offset is taken as UTC: send UTC, or add the offset"
+    return "check the bot's clock"
 
 
 def time_in(record: Any) -> int | None:

@@ -40,7 +40,8 @@ def test_a_rejected_message_is_listed_and_shown_whole(system: System) -> None:
     bad = envelope(report("SOFI", "much"))
     reject(system, bad, b"\xff\x00no text")
     first, second = listed(system)
-    assert (first["message"], first["reason"]) == (bad, "total is not a number: 'much'")
+    assert first["message"] == bad
+    assert first["reason"].startswith("total is not a number: 'much'; send one such as")
     assert "base64" not in first
     assert second["base64"] == "/wBubyB0ZXh0"
     for words in (("rejected",), ("rejected", "list"), ("rejected", "show", str(first["id"]))):

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 Schema = dict[str, Any]
 Strategy = st.SearchStrategy[Any]
 
+_PRINTED = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(-1e300, 1e300) | st.text(max_size=8)
 JSON: Strategy = st.recursive(
     LEAVES,
@@ -22,9 +24,21 @@ JSON: Strategy = st.recursive(
 
 _NUMBERS = (0, -1, 1e9, 1e9 + 1, -(10**30), 1e300, 0.1 + 0.2, True, False)
 _NUMERALS = ("", "NaN", "1_000", "1e9", " -1.5e-3 ", "1e300", "0x10", "\u0661")
-_SYMBOLS = ("SOFI", " sofi ", "AgGregate", "A B", "X" * 32, "X" * 33, "\u00df", "\u0131", '"', "\\")
+_SYMBOLS = (
+    *("SOFI", " sofi ", "AgGregate", "A B", "A  B", "X" * 64, "X" * 65, '"', "\\", "\U0001f680"),
+    *("\u00df", "\u0131", "e\u0301", "A\u00a0B", "A\u200bB", "A\nB", "\ufeffA", "\u3000A"),
+)
 _TIMES = (
     *("2025-05-15", "2025-05-15T13:32", "2025-05-15 13:32:56,5+0000", "2025-W20-4T13:32:56"),
+    *(
+        "1747315976.582",
+        "1747315976582434999",
+        "1" * 21,
+        "1.2.3",
+        "+1747315976",
+        1747315976582,
+        1e20,
+    ),
     *("2025-02-30T00:00:00Z", "2025-05-15T24:00:00Z", "2025-05-15T13:32:56.Z"),
     *("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"),
 )
@@ -57,7 +71,8 @@ def _of_type(name: str, schema: Schema, root: Schema) -> Strategy:
             floats = st.floats(low, high, allow_nan=False, allow_infinity=False)
             return floats | st.integers(low, high)
         case "string" if "pattern" in schema:
-            return st.from_regex(schema["pattern"][1:-1], fullmatch=True)
+            pattern = schema["pattern"][1:-1]
+            return st.from_regex(pattern, fullmatch=True, alphabet=_PRINTED)
         case "string":
             return st.text(min_size=schema.get("minLength", 0), max_size=schema.get("maxLength"))
         case "object":

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import unicodedata
 from datetime import date, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.domain import (
     read_performance,
     read_report,
     read_update,
+    stored_symbol,
     to_microseconds,
     to_text,
 )
@@ -31,10 +33,13 @@ def is_beyond_schemas(reason: str, value: Any) -> bool:
     data = value.get("data", value)
     if reason.startswith("timestamp is not ISO 8601"):
         return not is_in_the_calendar(data["timestamp"])
-    if found := re.match(r"(\w+) is beyond 1,000,000,000", reason):
-        return isinstance(data[found[1]], str)
-    if reason == "the order has no id":  # 1.0: a whole number for a schema
+    if found := re.match(r"(\w+) is beyond 1,000,000,000|price is not a number", reason):
+        return isinstance(data[found[1] or "price"], str | int)
+    if reason.startswith("the id of the order"):  # 1.0: a whole number for a schema
         return isinstance(data["order_data"]["order"]["id"], float)
+    if reason.startswith("symbol"):
+        symbol = unicodedata.normalize("NFC", data["symbol"])
+        return not symbol.isprintable() or len(symbol.upper()) > 64
     return reason.startswith("oversized")
 
 
@@ -83,10 +88,10 @@ def refusal(name: str, value: Any) -> str | None:
 def strict(value: Any) -> Any:
     """Return an accepted message without what the decoder tolerates and nobody should rely on."""
     data = dict(value["data"])
-    if isinstance(data.get("timestamp"), str):
+    if "type" not in data:
         data["timestamp"] = to_text(to_microseconds(data["timestamp"]))  # any form of ISO 8601
     if isinstance(data.get("symbol"), str):
-        data["symbol"] = data["symbol"].strip()
+        data["symbol"] = stored_symbol(data["symbol"])
     not_read = {"timestamp", "sender"} if "type" in data else {"timestamp"}
     return {name: each for name, each in value.items() if name not in not_read} | {"data": data}
 

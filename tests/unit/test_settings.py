@@ -35,7 +35,8 @@ from app.settings import described, load_settings
         ("PROFIT_DECIMALS", "7"),
         ("JOURNAL_LENGTH", "-1"),
         ("TICKERS", " , "),
-        ("TICKERS", "SOFI,S€FI"),
+        ("TICKERS", "SOFI," + "X" * 65),
+        ("TICKERS", "SOFI,S\u200bOFI"),
         ("TICKERS_FILE", "/nowhere/tickers.txt"),
         ("TICKERS_FILE", "/dev/null"),
         ("STORE_AGGREGATE", "perhaps"),
@@ -86,10 +87,10 @@ def test_the_broker_is_redis_url_unless_set() -> None:
 
 def test_tickers_come_from_list_and_file_and_may_name_the_account(tmp_path: Path) -> None:
     file = tmp_path / "tickers.txt"
-    file.write_text("sofi\n\n# closed: HOOD\nbrk.b, F  # class B\n")
-    settings = load_settings({"TICKERS": "0700, Aggregate", "TICKERS_FILE": str(file)})
-    stored = [s for s in ("SOFI", "BRK.B", "F", "0700", "aggregate", "HOOD") if settings.stores(s)]
-    assert stored == ["SOFI", "BRK.B", "F", "0700", "aggregate"]
+    file.write_text("sofi\n\n# closed: HOOD\nbrk b, F  # class B\n#AAPL\nES#F\n币安人生usdt\n")
+    settings = load_settings({"TICKERS": "0700, Aggregate ,c pr d", "TICKERS_FILE": str(file)})
+    named = ("SOFI", "BRK B", "F", "ES#F", "币安人生USDT", "0700", "aggregate", "C PR D")
+    assert settings.tickers == frozenset(named)
 
 
 def test_the_account_is_stored_whatever_the_list_says_unless_it_is_switched_off() -> None:

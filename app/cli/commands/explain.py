@@ -142,7 +142,8 @@ def _many(count: int, kind: ReportKind) -> str:
 
 
 def _line(time_text: str, sender: str, figures: Figures, total: int) -> str:
-    return f"{time_text:<15}  {sender:<12}{amount_table.columns(*figures.amounts, total)}".rstrip()
+    amounts = amount_table.columns(*figures.amounts, total)
+    return f"{time_text:<15}  {amount_table.padded(sender, 12)}{amounts}".rstrip()
 
 
 def _as_text(step: Step) -> str:

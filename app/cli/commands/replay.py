@@ -184,7 +184,10 @@ def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: b
         else:
             amounts = amount_table.columns(*report[3:])
             time_text = to_text(report.timestamp_us)[11:26]
-            print_lines(f"{time_text}  {report.symbol:<9} {report.sender:<12}{amounts}".rstrip())
+            names = (
+                f"{amount_table.padded(report.symbol, 9)} {amount_table.padded(report.sender, 12)}"
+            )
+            print_lines(f"{time_text}  {names}{amounts}".rstrip())
     if not as_json:
         print_lines("")
     return breakdown

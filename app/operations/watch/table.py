@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +59,7 @@ def render_table(
 
 def _drop_columns(cells: dict[str, list[Text]], rows: list[Row], width: int) -> int:
     """Drop the columns that do not fit from `cells`; return the width that is left for tickers."""
-    needed = min(_MIN_TICKER_WIDTH, max((len(row.ticker) for row in rows), default=0))
+    needed = min(_MIN_TICKER_WIDTH, max((cell_len(row.ticker) for row in rows), default=0))
     widths = {name: 1 + max(len(name), *map(len, texts), 0) for name, texts in cells.items()}
     for name in _DROPPED_FIRST:
         if sum(widths.values()) + needed <= width:

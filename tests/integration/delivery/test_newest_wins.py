@@ -303,7 +303,13 @@ def overdue(register: LatestValueRegister, redis_url: str) -> list[Candidate]:
 def test_an_announced_value_whose_task_is_lost_is_overdue_until_it_is_stored(
     store: LatestValueStore, register: LatestValueRegister, redis_url: str
 ) -> None:
-    updates = [Update("BRK.B", "orders/a b/c", {"event": "fill"}), Update("SOFI", "price", 1)]
+    updates = [
+        Update("BRK.B", "orders/a b/c", {"event": "fill"}),
+        Update("SOFI", "price", 1),
+        # Where the symbol ends and the key begins is never in doubt.
+        Update("AAPL  230616C00150000", "performance", 2),
+        Update("AAPL", " 230616C00150000 performance", 3),
+    ]
     made = register.announce(updates)
     assert register.overdue(10) == []
     found = overdue(register, redis_url)

@@ -1,5 +1,7 @@
 """Amounts are shown with all their decimals, and their points stand below each other."""
 
+from rich.cells import cell_len
+
 from app.cli.amount_table import as_json, table
 from app.domain import Figures
 
@@ -7,12 +9,12 @@ ROWS = {"SOFI": (1_234, Figures(28_764_999, 1, 28_764_998, 0, 7)), "F": (1, Figu
 
 
 def test_the_points_of_a_column_stand_below_each_other() -> None:
-    heading, *lines = table(ROWS)
+    heading, *lines = table(ROWS | {"币安人生USDT": ROWS["F"]})
     assert heading.split() == ["symbol", "reports", "total", "unrealized", "realized", "converted"]
     assert lines[0].split() == ["SOFI", "1,234", "28.764999", "0.000001", "28.764998", "0.00"]
     assert lines[1].split() == ["F", "1", "-3.50", "0.00", "0.00", "0.00"]
-    points = [[at for at, sign in enumerate(line) if sign == "."] for line in lines]
-    assert points[0] == points[1]
+    points = [[cell_len(part) for part in line.split(".")[:-1]] for line in lines]
+    assert points[0] == points[1] == points[2]
 
 
 def test_a_table_without_rows_is_its_heading() -> None:
