@@ -53,8 +53,10 @@ def _bridge(settings: Settings) -> int:
 
 def _subscriber(settings: Settings) -> int:
     """Run the subscriber until SIGTERM or Ctrl-C."""
-    from app.bridge import SubscriberService, ticker_subscription
+    from app.bridge import ArrivalTimes, SubscriberService, ticker_subscription
+    from app.delivery import LatestValueRegister
     from app.monitoring import Health, Metrics, StatusServer
+    from app.timing import now_us
 
     subscription = ticker_subscription(settings)
     dispatcher = _dispatcher(settings)
@@ -64,6 +66,7 @@ def _subscriber(settings: Settings) -> int:
         SubscriberService(
             names=settings.names,
             subscription=subscription,
+            times=ArrivalTimes(LatestValueRegister(settings), now_us),
             dispatcher=dispatcher,
             metrics=metrics,
             health=health,

@@ -1,5 +1,6 @@
 """The two services: the bridge, and the subscriber."""
 
+from app.bridge.arrival_times import ArrivalTimes
 from app.bridge.intake import BATCH_SIZE, Intake
 from app.bridge.outbox import PUBLISHED_AT_ONCE, Outbox
 from app.bridge.performance_publisher import PerformancePublisher
@@ -10,6 +11,7 @@ __all__ = [
     "BATCH_SIZE",
     "FINISH_WITHIN",
     "PUBLISHED_AT_ONCE",
+    "ArrivalTimes",
     "Bridge",
     "Intake",
     "Outbox",

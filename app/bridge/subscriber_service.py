@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.bridge.arrival_times import ArrivalTimes
 from app.bridge.ticker_updates import latest_values
 from app.channels import AGGREGATE, RedisNames
 from app.delivery import Dispatcher
@@ -40,6 +41,7 @@ class SubscriberService:
 
     names: RedisNames
     subscription: Subscription
+    times: ArrivalTimes
     dispatcher: Dispatcher
     metrics: Metrics
     health: Health
@@ -69,8 +71,10 @@ class SubscriberService:
         self.health.heartbeat()
         received = self.subscription.receive(_BATCH_SIZE, _WAIT_SECONDS)
         values, rejected = latest_values(received, self.names)
-        for _, error in rejected:
-            log.warning("message_rejected", reason=str(error))
+        if rejected:
+            # One line for a batch: a program that misbehaves must not slow this one by logging.
+            log.warning("messages_rejected", count=len(rejected), last=str(rejected[-1][1]))
         self.metrics.rejected(error.code for _, error in rejected)
         self.metrics.values_accepted(len(values))
+        self.times.correct(values)
         self.dispatcher.put(values)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.delivery.conflating_queue import Slot
 from app.domain import Update
 from app.messaging import connect, reaching
 from app.settings import Settings
@@ -207,6 +208,14 @@ class LatestValueRegister:
         with reaching(self._url):
             newest: Any = self._client.hget(self._slot(write.update), "rev")
         return int(newest or 0) <= write.revision
+
+    def newest(self, slots: Sequence[Slot]) -> list[Any]:
+        """Return the newest value of each slot, None where there is none."""
+        with reaching(self._url):
+            pipeline = self._client.pipeline(transaction=False)
+            for symbol, key in slots:
+                pipeline.hget(self._slot(Update(symbol, key, None)), "value")
+            return [None if text is None else json.loads(text) for text in pipeline.execute()]
 
     def next_revision(self) -> int:
         """Return a revision above all so far: what is read after this may be proposed with it."""

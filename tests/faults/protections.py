@@ -404,6 +404,20 @@ PROTECTIONS = [
         ),
     ),
     Protection(
+        "what another program publishes last is stored, though its times step back",
+        (
+            "tests/acceptance/test_subscriber.py::"
+            "test_the_last_is_stored_with_a_time_that_never_steps_back",
+        ),
+        (
+            Edit(
+                "app/bridge/subscriber_service.py",
+                "        self.times.correct(values)\n",
+                "",
+            ),
+        ),
+    ),
+    Protection(
         "the one value that Firebase refuses is found, and the others are stored",
         (_FIREBASE + "test_one_poisoned_symbol_in_a_bulk_write",),
         (Edit("app/delivery/store.py", "if len(writes) == 1:", "if True:"),),
