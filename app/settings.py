@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 from app.channels import AGGREGATE, RedisNames
-from app.domain import ReportKind, stored_symbol
+from app.domain import PLACES, ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
 from app.urls import masked, redis_url
 
@@ -146,7 +146,7 @@ class Settings:
         ReportKind, "increment: what one fill added; snapshot: the day's figure so far"
     ] = "increment"
     profit_decimals: Annotated[
-        int, Meta(ge=0, le=6), "decimals of the published amounts (0 to 6)"
+        int, Meta(ge=0, le=PLACES), f"decimals of the published amounts (0 to {PLACES})"
     ] = 2
     journal_length: Annotated[
         int,

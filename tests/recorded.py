@@ -8,7 +8,7 @@ from app.domain import DAY, Figures, ProfitReport, ReportKind
 
 
 def made(symbol: str, timestamp_us: int, total: int, sender: str = "scale_t") -> ProfitReport:
-    """Return a report of `total` millionths, all but one of them realized."""
+    """Return a report of `total` atoms, all but one of them realized."""
     return ProfitReport(symbol, sender, timestamp_us, total, 1, total - 1, 0)
 
 

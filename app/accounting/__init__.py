@@ -13,6 +13,7 @@ from app.accounting.ledger import Ledger, Outcome
 from app.accounting.ledger_file import FILE_NAME, try_lock
 from app.accounting.ledger_reader import Extent, LedgerReader
 from app.accounting.rejected import Rejected, delete_rejected, read_rejected
+from app.accounting.schema import WrongVersion
 
 __all__ = [
     "FILE_NAME",
@@ -25,6 +26,7 @@ __all__ = [
     "LedgerReader",
     "Outcome",
     "Rejected",
+    "WrongVersion",
     "delete_rejected",
     "path_of",
     "read_figures",

@@ -10,18 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from app.accounting.opening_balance import read_opening_balance
 from app.channels import AGGREGATE
-from app.domain import DAY, MILLIONTHS, ZERO, Figures, ReportKind
+from app.domain import ATOMS, DAY, FIELDS, ZERO, Figures, ReportKind
 
-# Split at the unit, so that no sum can overflow SQLite's 64 bits.
-_SUMS_OF_INCREMENTS = """
+# Split at the unit: 93 reports of the largest amount add up to more atoms than SQLite's 64 bits
+# hold. The halves are put together again as Python's numbers, which have no limit.
+_SUMS_OF_INCREMENTS = f"""
 SELECT symbol,
-       SUM(total / 1000000), SUM(total % 1000000),
-       SUM(unrealized / 1000000), SUM(unrealized % 1000000),
-       SUM(realized / 1000000), SUM(realized % 1000000),
-       SUM(converted / 1000000), SUM(converted % 1000000),
+       {", ".join(f"SUM({name} / {ATOMS}), SUM({name} % {ATOMS})" for name in FIELDS)},
        MAX(at)
 FROM report WHERE at >= ? AND at < ? AND id <= ? GROUP BY symbol
-"""
+"""  # noqa: S608 - constants only
 _SNAPSHOTS_BY_TIME = """
 SELECT symbol, total, unrealized, realized, converted, at
 FROM report WHERE at >= ? AND at < ? AND id <= ? ORDER BY at, id
@@ -70,6 +68,6 @@ def _sum(figures: Iterable[Figures]) -> Figures:
 
 
 def _joined(halves: list[int]) -> Iterator[int]:
-    """Put amounts together again that were summed as whole units and millionths."""
-    for units, millionths in zip(halves[::2], halves[1::2], strict=True):
-        yield units * MILLIONTHS + millionths
+    """Put amounts together again that were summed as whole units and atoms."""
+    for units, atoms in zip(halves[::2], halves[1::2], strict=True):
+        yield units * ATOMS + atoms

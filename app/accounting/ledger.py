@@ -14,13 +14,14 @@ from pathlib import Path
 
 from app.accounting.day_figures import read_day_figures
 from app.accounting.ledger_file import FILE_NAME, try_lock
+from app.accounting.migration import bring_up_to_date
 from app.accounting.opening_balance import (
     add_opening_balance,
     imported_until,
     subtract_from_opening_balances,
 )
 from app.accounting.rejected import Rejected, add_rejected
-from app.accounting.schema import COLUMNS, SCHEMA, SELECT_REPORT, read_position
+from app.accounting.schema import COLUMNS, SELECT_REPORT, WrongVersion, read_position
 from app.domain import DAY, DayTotals, Figures, ProfitReport, ReportKind
 from app.errors import SEE_DOCTOR, StopProgram
 
@@ -65,9 +66,9 @@ class Ledger:
         path = folder / FILE_NAME
         try:
             self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(SCHEMA)
+            bring_up_to_date(self._db, path)
+            self._db.execute("PRAGMA journal_mode=WAL")
             self.published = self._published_on_disk = int(
                 read_position(self._db, "published") or 0
             )
@@ -77,7 +78,10 @@ class Ledger:
             self.journal_position = read_position(self._db, "journal") or "0-0"
             self.rebuilding_until = read_position(self._db, "begun") or None
             """The end of the journal when rebuilding started; None once it is read up to there."""
-        except sqlite3.Error as error:
+        except WrongVersion:
+            self._lock.close()
+            raise
+        except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise StopProgram(f"the ledger {path} cannot be used: {error}{SEE_DOCTOR}") from None
 

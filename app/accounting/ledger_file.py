@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Literal
 
+from app.accounting.schema import WrongVersion, check_version
 from app.errors import SEE_DOCTOR, StopProgram, WrongSetting
 
 FILE_NAME = "ledger.sqlite3"
@@ -51,9 +52,20 @@ def open_existing(folder: Path, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.C
 
 
 def connect_existing(folder: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
-    """Connect to the ledger in `folder` without creating one."""
+    """Connect to the ledger in `folder` without creating one.
+
+    Raises:
+        WrongVersion: It is of another version than this program's.
+        sqlite3.Error: There is none, or it cannot be read.
+    """
     uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    db = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        check_version(db)
+    except (sqlite3.Error, WrongVersion):
+        db.close()
+        raise
+    return db
 
 
 @contextmanager

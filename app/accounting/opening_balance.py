@@ -18,14 +18,17 @@ def read_opening_balance(db: sqlite3.Connection, day: int) -> dict[str, Figures]
         "SELECT symbol, total, unrealized, realized, converted, at FROM opening WHERE day = ?",
         (day,),
     )
-    return {symbol: Figures(*figures) for symbol, *figures in rows}
+    return {symbol: Figures(*map(int, figures)) for symbol, *figures in rows}
 
 
 def add_opening_balance(db: sqlite3.Connection, day: int, figures: dict[str, Figures]) -> None:
     """Add the figures of an imported file, in the caller's transaction."""
     db.executemany(
         "INSERT INTO opening VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(day, symbol, *of_symbol) for symbol, of_symbol in figures.items()],
+        [
+            (day, symbol, *map(str, of_symbol.amounts), of_symbol.timestamp_us)
+            for symbol, of_symbol in figures.items()
+        ],
     )
 
 
@@ -51,8 +54,12 @@ def subtract_from_opening_balances(db: sqlite3.Connection, reports: Iterable[Pro
         for symbol in (report.symbol, AGGREGATE):
             slot = day_of(report.timestamp_us), symbol
             moved[slot] = moved.get(slot, ZERO).plus(report)
-    db.executemany(
-        "UPDATE opening SET total = total - ?, unrealized = unrealized - ?, "
-        "realized = realized - ?, converted = converted - ? WHERE day = ? AND symbol = ?",
-        [(*figures.amounts, *slot) for slot, figures in moved.items()],
-    )
+    balances = {day: read_opening_balance(db, day) for day, _ in moved}
+    for (day, symbol), figures in moved.items():
+        left = balances[day].get(symbol, ZERO).minus(figures)
+        # A balance that is not there, such as of an account, stays so.
+        db.execute(
+            "UPDATE opening SET total = ?, unrealized = ?, realized = ?, converted = ? "
+            "WHERE day = ? AND symbol = ?",
+            (*map(str, left.amounts), day, symbol),
+        )

@@ -1,15 +1,13 @@
 """Exact amounts in aligned columns for people, and as JSON for programs."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from rich.cells import cell_len
 
-from app.domain import FIELDS, MILLIONTHS, Figures
+from app.domain import ATOMS, FIELDS, PLACES, Figures, exact_text
 
-_WIDTH = 14
-_DECIMALS = 6
+_WIDTH = 16
 _SHOWN_ALWAYS = 2
 
 
@@ -20,23 +18,22 @@ def padded(text: str, width: int) -> str:
 
 def heading(*names: str) -> str:
     """Return the heading of the columns that `columns` formats."""
-    return "".join(f" {name + ' ' * (_DECIMALS - _SHOWN_ALWAYS):>{_WIDTH}}" for name in names)
+    return "".join(f" {name + ' ' * (PLACES - _SHOWN_ALWAYS):>{_WIDTH}}" for name in names)
 
 
-def columns(*millionths: int) -> str:
-    """Format amounts with aligned decimal points and at least two decimals."""
-    return "".join(f" {_aligned(one):>{_WIDTH}}" for one in millionths)
+def columns(*amounts: int) -> str:
+    """Format amounts, which are in atoms, with aligned decimal points."""
+    return "".join(f" {_aligned(one):>{_WIDTH}}" for one in amounts)
 
 
-def _aligned(millionths: int) -> str:
-    text = f"{Decimal(millionths).scaleb(-_DECIMALS):,.{_DECIMALS}f}"
-    always = len(text) - _DECIMALS + _SHOWN_ALWAYS
-    return (text[:always] + text[always:].rstrip("0")).ljust(len(text))
+def _aligned(amount: int) -> str:
+    units, point, decimals = exact_text(amount).partition(".")
+    return units + point + decimals.ljust(PLACES)
 
 
 def numbers(figures: Figures) -> dict[str, float]:
-    """Return the four amounts for JSON. A float holds every millionth of them exactly enough."""
-    return {name: getattr(figures, name) / MILLIONTHS for name in FIELDS}
+    """Return the four amounts for JSON, as the numbers that are nearest to them."""
+    return {name: getattr(figures, name) / ATOMS for name in FIELDS}
 
 
 def table(rows: Mapping[str, tuple[int, Figures]], what: str = "symbol") -> list[str]:

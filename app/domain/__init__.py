@@ -1,6 +1,14 @@
 """Exact figures and messages. No I/O and no clock: the caller passes the time in."""
 
-from app.domain.amounts import LARGEST, MILLIONTHS, from_shown, shown, to_millionths
+from app.domain.amounts import (
+    ATOMS,
+    LARGEST,
+    PLACES,
+    exact_number,
+    exact_text,
+    from_shown,
+    to_atoms,
+)
 from app.domain.cache import Cache
 from app.domain.decoding import (
     DEEPEST,
@@ -38,6 +46,7 @@ from app.domain.totals import DayTotals, Totals
 
 __all__ = [
     "AHEAD_LIMIT",
+    "ATOMS",
     "BEHIND_LIMIT",
     "DAY",
     "DEEPEST",
@@ -45,8 +54,8 @@ __all__ = [
     "FIELDS",
     "LARGEST",
     "LARGEST_MESSAGE",
-    "MILLIONTHS",
     "PERFORMANCE",
+    "PLACES",
     "ZERO",
     "Cache",
     "DayTotals",
@@ -61,16 +70,17 @@ __all__ = [
     "add_up",
     "date_of",
     "day_of",
+    "exact_number",
+    "exact_text",
     "from_shown",
     "performance_value",
     "read_performance",
     "read_report",
     "read_update",
     "reported_symbol",
-    "shown",
     "stored_symbol",
     "time_in",
+    "to_atoms",
     "to_microseconds",
-    "to_millionths",
     "to_text",
 ]

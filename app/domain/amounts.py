@@ -1,4 +1,4 @@
-"""Exact money: an amount is a whole number of millionths, rounded only when it is shown."""
+"""Exact money: an amount is a whole number of atoms, rounded only when it is shown."""
 
 import math
 import re
@@ -6,13 +6,17 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from app.errors import RejectMessage
 
-MILLIONTHS = 1_000_000
-"""Millionths in one unit of the account's currency."""
+PLACES = 8
+"""Decimal places in which amounts are counted; an atom is 1 in the last of them."""
+
+ATOMS: int = 10**PLACES
+"""Atoms in one unit of the account's currency."""
 
 LARGEST = 1_000_000_000
 """In units. A larger amount is a bot's mistake, and not a profit."""
 
-_MILLIONTH = Decimal("0.000001")
+_ATOM = Decimal(1).scaleb(-PLACES)
+_FLOATS_SUFFICE = 10_000_000
 _SURELY_ROUNDED = 0.25
 _BLANKS = r"[ \t\n\r\f\v]*"
 NUMERAL = (
@@ -23,8 +27,8 @@ NUMERAL = (
 _NUMERAL = re.compile(NUMERAL)
 
 
-def to_millionths(amount: float | str, field: str) -> int:
-    """Convert to whole millionths, rounded half to even.
+def to_atoms(amount: float | str, field: str) -> int:
+    """Convert to whole atoms, rounded half to even.
 
     A float means the shortest decimal that stands for it, which is what JSON shows.
 
@@ -36,22 +40,23 @@ def to_millionths(amount: float | str, field: str) -> int:
         RejectMessage: The amount is not a finite number, or is beyond LARGEST.
     """
     if type(amount) is float:
-        if not -LARGEST <= amount <= LARGEST:
+        if -_FLOATS_SUFFICE <= amount <= _FLOATS_SUFFICE:
+            scaled = amount * ATOMS
+            nearest = round(scaled)
+            # Here the float and the product are off by less than 0.23 together, so only a product
+            # close to a tie could round differently from the decimal.
+            if -_SURELY_ROUNDED < scaled - nearest < _SURELY_ROUNDED:
+                return nearest
+        elif not -LARGEST <= amount <= LARGEST:
             raise _beyond(amount, field) if math.isfinite(amount) else not_a_number(amount, field)
-        scaled = amount * MILLIONTHS
-        nearest = round(scaled)
-        if -_SURELY_ROUNDED < scaled - nearest < _SURELY_ROUNDED:
-            return nearest
-        # Up to LARGEST, the float and the product are off by less than 0.125 together. Only this
-        # close to a tie could the product round differently from the decimal.
-        return _decimal_to_millionths(Decimal(repr(amount)), field)
+        return _decimal_to_atoms(Decimal(repr(amount)), field)
     if type(amount) is int:
         if -LARGEST <= amount <= LARGEST:
-            return amount * MILLIONTHS
+            return amount * ATOMS
         raise _beyond(amount, field)
     if not _NUMERAL.fullmatch(str(amount)):
         raise not_a_number(amount, field)
-    return _decimal_to_millionths(Decimal(str(amount).strip()), field)
+    return _decimal_to_atoms(Decimal(str(amount).strip()), field)
 
 
 def not_a_number(amount: object, field: str) -> RejectMessage:
@@ -69,18 +74,18 @@ def _beyond(amount: object, field: str) -> RejectMessage:
     )
 
 
-def _decimal_to_millionths(amount: Decimal, field: str) -> int:
+def _decimal_to_atoms(amount: Decimal, field: str) -> int:
     if abs(amount) > LARGEST:
         raise _beyond(f"{amount:.6g}", field)
     return _quantized(amount)
 
 
 def _quantized(amount: Decimal) -> int:
-    return int(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN).scaleb(6))
+    return int(amount.quantize(_ATOM, ROUND_HALF_EVEN).scaleb(PLACES))
 
 
 def from_shown(number: float) -> int:
-    """Convert a number of any size that this program once showed back to millionths.
+    """Convert a number of any size that this program once showed back to atoms.
 
     Raises:
         TypeError: It is not a number.
@@ -91,6 +96,14 @@ def from_shown(number: float) -> int:
     return _quantized(Decimal(repr(number)))
 
 
-def shown(millionths: int, decimals: int) -> float:
-    """Round half to even, and return the number that JSON shows."""
-    return round(millionths, decimals - 6) / MILLIONTHS
+def exact_number(atoms: int) -> float | str:
+    """Return an amount for a message, exactly: text where a float has no room for its decimals."""
+    number = atoms / ATOMS
+    return number if from_shown(number) == atoms else f"{Decimal(atoms).scaleb(-PLACES):f}"
+
+
+def exact_text(atoms: int) -> str:
+    """Return an amount for people, with two decimals at least and as many as it has."""
+    text = f"{Decimal(atoms).scaleb(-PLACES):,.{PLACES}f}"
+    always = len(text) - PLACES + 2
+    return text[:always] + text[always:].rstrip("0")

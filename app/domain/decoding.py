@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.amounts import not_a_number, to_millionths
+from app.domain.amounts import not_a_number, to_atoms
 from app.domain.model import FIELDS, PERFORMANCE, ProfitReport, Update
 from app.domain.reasons import as_json, not_json, wrong_form
 from app.domain.schemas import (
@@ -60,10 +60,10 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
         reported_symbols[data.symbol],
         sender,
         timestamp_us,
-        to_millionths(data.total, "total"),
-        to_millionths(data.unrealized, "unrealized"),
-        to_millionths(data.realized, "realized"),
-        to_millionths(data.converted, "converted"),
+        to_atoms(data.total, "total"),
+        to_atoms(data.unrealized, "unrealized"),
+        to_atoms(data.realized, "realized"),
+        to_atoms(data.converted, "converted"),
     )
     return report, envelope.journal
 

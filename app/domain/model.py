@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from app.domain.amounts import MILLIONTHS
+from app.domain.amounts import ATOMS, PLACES
 from app.domain.schemas import Performance
 from app.domain.times import to_text
 
@@ -20,7 +20,7 @@ FIELDS = ("total", "unrealized", "realized", "converted")
 
 
 class ProfitReport(NamedTuple):
-    """What one fill added: amounts in millionths, the time in microseconds since 1970 UTC.
+    """What one fill added: amounts in atoms, the time in microseconds since 1970 UTC.
 
     A tuple, because it is also a row of the ledger.
     """
@@ -47,7 +47,7 @@ class Update(NamedTuple):
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False):
-    """Amounts in millionths, and the time of the newest report in them (0: there is none)."""
+    """Amounts in atoms, and the time of the newest report in them (0: there is none)."""
 
     total: int = 0
     unrealized: int = 0
@@ -87,18 +87,18 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     def shown(self, decimals: int) -> bytes:
         """Return the five fields that other programs read, as JSON, rounded to `decimals`."""
         total, unrealized, realized, converted = self.amounts
-        step = 10 ** (6 - decimals)
+        step = 10 ** (PLACES - decimals)
         # Most figures need no rounding, which would take two thirds of the time.
         if total % step or unrealized % step or realized % step or converted % step:
-            places = decimals - 6
+            places = decimals - PLACES
             total, unrealized = round(total, places), round(unrealized, places)
             realized, converted = round(realized, places), round(converted, places)
         return _encode(
             Performance(
-                total / MILLIONTHS,
-                unrealized / MILLIONTHS,
-                realized / MILLIONTHS,
-                converted / MILLIONTHS,
+                total / ATOMS,
+                unrealized / ATOMS,
+                realized / ATOMS,
+                converted / ATOMS,
                 to_text(self.timestamp_us),
             )
         )

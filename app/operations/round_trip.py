@@ -31,6 +31,8 @@ class RoundTrip:
 
     def __init__(self, settings: Settings, report: ProfitReport) -> None:
         self._url = settings.redis_url
+        self.decimals = settings.profit_decimals
+        """Decimal places of the figures."""
         self._report = report
         # Held, because a client that is garbage-collected closes its subscriptions.
         self._client = connect(self._url)

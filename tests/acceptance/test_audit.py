@@ -13,7 +13,7 @@ import pytest
 
 from app.accounting import Ledger, path_of
 from app.dev.processes import Process, free_port
-from app.domain import DAY, ProfitReport
+from app.domain import ATOMS, DAY, ProfitReport
 from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
 
 PATIENT = ("--within", str(PATIENCE / 2))
@@ -252,7 +252,7 @@ def test_a_bridge_drops_old_reports_while_it_counts_and_says_so_of_their_day(
     old = today() - 20
     ledger = Ledger(system.base)
     ledger.open_day(old, "increment")
-    reports = [ProfitReport(f"S{n}", "", old * DAY + n, 1_000_000, 0, 0, 0) for n in range(1500)]
+    reports = [ProfitReport(f"S{n}", "", old * DAY + n, ATOMS, 0, 0, 0) for n in range(1500)]
     ledger.record([(one, b"") for one in reports], [], "0-0", "")
     ledger.mark_published()
     ledger.sync_published()

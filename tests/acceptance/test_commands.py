@@ -39,7 +39,7 @@ def test_celery_commands_refuse_a_wrong_setting_in_the_same_way(
 ) -> None:
     done = run(*celery, command, PROFIT_DECIMALS="two")
     assert done.returncode == 2
-    assert_one_line(done.stderr, "PROFIT_DECIMALS=two", "whole number from 0 to 6")
+    assert_one_line(done.stderr, "PROFIT_DECIMALS=two", "whole number from 0 to 8")
 
 
 REAL = {"FIREBASE_DATABASE_URL": "https://desk-1.firebaseio.com"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.accounting import path_of
-from app.domain import Figures, date_of
+from app.domain import ATOMS, Figures, date_of
 from tests.recorded import hour, made, record
 from tests.system import System, run_here, today, wait_until
 
@@ -35,10 +35,10 @@ def as_json(base: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, Any
 def base(tmp_path: Path) -> Path:
     """A day of SOFI and AMD; SOFI's second report came late."""
     reports = [
-        made("SOFI", hour(DAY, 14), 28_764_999),
-        made("AMD", hour(DAY, 14), 1_000_000),
-        made("SOFI", hour(DAY, 13), -3_500_000, "grid_bot"),
-        made("SOFI", hour(DAY, 15), 4_000),
+        made("SOFI", hour(DAY, 14), 2_876_499_999),
+        made("AMD", hour(DAY, 14), ATOMS),
+        made("SOFI", hour(DAY, 13), -350_000_000, "grid_bot"),
+        made("SOFI", hour(DAY, 15), 400_000),
     ]
     record(tmp_path, DAY, reports)
     return tmp_path
@@ -51,10 +51,10 @@ def test_each_report_is_printed_with_the_sum_after_it_and_the_last_is_the_figure
     assert (code, errors) == (0, "")
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["SOFI", "on", DATE, "(UTC):", "3", "reports"]
-    assert lines[3:6] == [
-        ["14:00:00.000000", "scale_t", "28.764999", "0.000001", "28.764998", "0.00", "28.764999"],
-        ["13:00:00.000000", "grid_bot", "-3.50", "0.000001", "-3.500001", "0.00", "25.264999"],
-        ["15:00:00.000000", "scale_t", "0.004", "0.000001", "0.003999", "0.00", "25.268999"],
+    assert [" ".join(line) for line in lines[3:6]] == [
+        "14:00:00.000000 scale_t 28.76499999 0.00000001 28.76499998 0.00 28.76499999",
+        "13:00:00.000000 grid_bot -3.50 0.00000001 -3.50000001 0.00 25.26499999",
+        "15:00:00.000000 scale_t 0.004 0.00000001 0.00399999 0.00 25.26899999",
     ]
     assert lines[7][:4] == ["shown", "as", "total", "25.27"]
     assert f"equal to {path_of(base, DAY)}" in out
@@ -64,9 +64,9 @@ def test_each_report_is_printed_with_the_sum_after_it_and_the_last_is_the_figure
 
 def test_programs_get_the_same_as_json_lines(base: Path) -> None:
     explained, reports, result = as_json(base, "SOFI")
-    assert [one["sum"]["total"] for one in reports] == [28.764999, 25.264999, 25.268999]
+    assert [one["sum"]["total"] for one in reports] == [28.76499999, 25.26499999, 25.26899999]
     assert reports[1]["sender"] == "grid_bot"
-    assert result["sum"]["total"] == 25.268999
+    assert result["sum"]["total"] == 25.26899999
     assert result["shown"]["total"] == 25.27
     assert result["equal"] is True
     assert explained["count"] == 3
@@ -77,12 +77,12 @@ def test_the_last_reports_come_with_what_the_others_made(base: Path) -> None:
     _, out, _ = explain(base, "SOFI", "--last", "1")
     lines = out.splitlines()
     assert lines[3].split()[:3] == ["...", "2", "earlier"]
-    assert lines[3].endswith("25.264999")
-    assert lines[4].endswith("25.268999")
+    assert lines[3].endswith("25.26499999")
+    assert lines[4].endswith("25.26899999")
     explained, reports, result = as_json(base, "SOFI", "--last", "1")
     assert len(reports) == 1
     assert explained["left_out"]["reports"] == 2
-    assert result["sum"]["total"] == 25.268999
+    assert result["sum"]["total"] == 25.26899999
 
 
 def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> None:
@@ -91,20 +91,20 @@ def test_the_account_is_explained_as_what_its_symbols_add_up_to(base: Path) -> N
     rows = [line.split() for line in out.splitlines()[3:6]]
     assert [row[:3] for row in rows] == [
         ["AMD", "1", "1.00"],
-        ["SOFI", "3", "25.268999"],
-        ["sum", "4", "26.268999"],
+        ["SOFI", "3", "25.26899999"],
+        ["sum", "4", "26.26899999"],
     ]
     _, symbols, result = as_json(base, "aggregate")
-    assert {one["symbol"]: one["total"] for one in symbols} == {"AMD": 1, "SOFI": 25.268999}
+    assert {one["symbol"]: one["total"] for one in symbols} == {"AMD": 1, "SOFI": 25.26899999}
     assert result["shown"]["total"] == 26.27
 
 
 def test_the_sums_of_an_imported_day_begin_at_its_opening_balance(tmp_path: Path) -> None:
     opening_balance = {
-        "SOFI": Figures(10_000_000, 0, 10_000_000, 0, hour(DAY, 9)),
-        "aggregate": Figures(12_000_000, 0, 12_000_000, 0, hour(DAY, 9)),
+        "SOFI": Figures(10 * ATOMS, 0, 10 * ATOMS, 0, hour(DAY, 9)),
+        "aggregate": Figures(12 * ATOMS, 0, 12 * ATOMS, 0, hour(DAY, 9)),
     }
-    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), 1_000_000)], opening_balance=opening_balance)
+    record(tmp_path, DAY, [made("SOFI", hour(DAY, 10), ATOMS)], opening_balance=opening_balance)
     code, out, _ = explain(tmp_path, "SOFI")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
@@ -121,21 +121,21 @@ def test_the_sums_of_an_imported_day_begin_at_its_opening_balance(tmp_path: Path
 def test_no_report_is_lost_between_pages(tmp_path: Path) -> None:
     # More than two pages, and most of them of one time: what a page ends in the middle of.
     count = 2_345
-    reports = [made(f"S{n}", hour(DAY, 12 + n // 2_000), 1_000_000) for n in range(count)]
+    reports = [made(f"S{n}", hour(DAY, 12 + n // 2_000), ATOMS) for n in range(count)]
     record(tmp_path, DAY, [*reports, made("SOFI", hour(DAY, 12), 1)])
     *_, result = as_json(tmp_path, "aggregate")
-    assert result["sum"]["total"] == count + 0.000001
+    assert result["sum"]["total"] == round(count + 1 / ATOMS, 8)
     assert result["equal"] is True
     replay = run_here(
         {"PROFIT_BASE_PATH": str(tmp_path)}, "replay", "--day", DATE, "--dry-run", "--json",
         "--speed", "1e6",
     )  # fmt: skip
     assert len(replay.stdout.splitlines()) == count + 1 + 1
-    assert as_json(tmp_path, "SOFI")[-1]["sum"]["total"] == 0.000001
+    assert as_json(tmp_path, "SOFI")[-1]["sum"]["total"] == 1 / ATOMS
 
 
 def test_a_snapshot_that_is_older_is_said_to_replace_nothing(tmp_path: Path) -> None:
-    reports = [made("SOFI", hour(DAY, 12), 5_000_000), made("SOFI", hour(DAY, 11), 4_000_000)]
+    reports = [made("SOFI", hour(DAY, 12), 5 * ATOMS), made("SOFI", hour(DAY, 11), 4 * ATOMS)]
     record(tmp_path, DAY, reports, "snapshot")
     code, out, _ = explain(tmp_path, "SOFI")
     assert code == 0
@@ -164,7 +164,7 @@ def test_a_daily_file_with_other_figures_is_reported_with_exit_code_1(
     [
         (("SOFY",), 1, f"no SOFY on {DATE}; did you mean SOFI?"),
         (("ZZZZ",), 1, "there are AMD, SOFI"),
-        (("S O",), 2, "symbol must be"),
+        (("S\nO",), 2, "symbol has a character that does not print"),
         (("SOFI", "--last", "0"), 2, "must be a whole number above 0"),
         (("SOFI", "--day", "soon"), 2, "must be a day"),
         (("SOFI", "--day", "2001-09-09"), 1, f"nothing of 2001-09-09; the nearest it has: {DATE}"),

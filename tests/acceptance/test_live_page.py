@@ -220,6 +220,18 @@ def test_cards_are_sorted_and_filtered_as_chosen(
     assert not page.value("document.getElementById('no-match').hidden")
 
 
+def test_an_amount_is_shown_with_all_the_decimals_that_it_is_stored_with(
+    firebase: Firebase, show: Callable[..., Page]
+) -> None:
+    firebase.put("services/BTC!2FUSDT", {"price": 0.00001234, "performance": performance(0.0004)})
+    firebase.put("services/aggregate", {"performance": performance(-12_345_678.00000001)})
+    page = show(firebase)
+    page.until(has("BTC/USDT", "+0.0004"))
+    assert page.value(card("BTC/USDT", ".direction")) == "up"
+    assert page.value(card("BTC/USDT", ".price")) == "0.00001234"
+    page.until(has("Account", f"{MINUS}12,345,678.00000001"))
+
+
 def test_age_grows_and_long_silence_is_shown(firebase: Firebase, show: Callable[..., Page]) -> None:
     firebase.put("services/SOFI/performance", performance(1))
     firebase.put("services/AMD/performance", performance(1, timestamp="2025-05-15T13:32:56Z"))

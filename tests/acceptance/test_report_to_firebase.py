@@ -72,6 +72,36 @@ def test_a_report_reaches_file_listeners_and_firebase_to_the_cent(system: System
     wait_until(lambda: system.firebase.get() == tree, "Firebase equal to what was reported")
 
 
+def test_a_thousand_fills_of_four_ten_millionths_are_seen_everywhere_with_eight_decimals(
+    system: System,
+) -> None:
+    eight = {"PROFIT_DECIMALS": "8"}
+    system.start_bridge(**eight)
+    system.start_worker()
+    with system.listening() as listener:
+        pipeline = system.redis.pipeline(transaction=False)
+        for _ in range(1000):
+            fill = report("BTC/USDT", 0.0000004, unrealized=0, realized=0.0000004)
+            pipeline.publish("PROFIT_REPORT", envelope(fill, "c"))
+        pipeline.execute()
+        *_, (_, account) = listener.wait_for(2000)
+    assert account["data"]["total"] == 0.0004
+
+    for symbol in ("BTC/USDT", "aggregate"):
+        wait_until(lambda symbol=symbol: system.total(symbol) == 0.0004, "the daily file")  # type: ignore[misc]
+        node = f"services/{symbol.replace('/', '!2F')}/performance/total"
+        wait_until(lambda node=node: system.firebase.get(node) == 0.0004, "Firebase")  # type: ignore[misc]
+    watched = system.command("watch", "--once", **eight).stdout.splitlines()[2:]
+    totals = [line.split()[1] for line in watched if line.strip()]
+    assert totals == ["0.00040000", "0.00040000"]
+    explained = system.command("explain", "BTC/USDT", **eight).stdout
+    assert "0.0000004 " in explained
+    assert "shown as  total 0.00040000  unrealized 0.00000000" in explained
+    by_hand = system.command("report", "BTC/USDT", "--realized", "1e-8", "--wait", **eight).stdout
+    assert "realized 0.00000001" in by_hand
+    assert "now  total 0.00040001" in by_hand
+
+
 def test_every_report_of_a_burst_is_published_in_order_and_so_is_the_account(
     system: System,
 ) -> None:

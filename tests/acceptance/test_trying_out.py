@@ -77,7 +77,7 @@ def test_a_report_by_hand_is_counted_and_seen_in_firebase(desk: System) -> None:
     again = desk.command("report", "HAND", "--total", "1", "--realized", "2", "--wait")
     assert again.returncode == 0
     lines = again.stdout.splitlines()
-    assert lines[0].split()[:4] == ["sent", "HAND", "total", "1.0"]
+    assert lines[0].split()[:4] == ["sent", "HAND", "total", "1.00"]
     assert "counted" in again.stdout
     assert "total 29.86" in again.stdout
     assert "in Firebase after" in lines[-1]
@@ -224,7 +224,9 @@ DATE = str(date_of(DAY))
 def recorded(tmp_path: Path) -> dict[str, str]:
     """The settings of a deployment with a recorded day, in which no bot shares a time."""
     reports = [
-        made(symbol, hour(DAY, 13.5) + 1_000_000 * second, second * 1_234_567 - 5_000_001, sender)
+        made(
+            symbol, hour(DAY, 13.5) + 1_000_000 * second, second * 123_456_789 - 500_000_001, sender
+        )
         for second in range(40)
         for symbol, sender in (("REPA", "x"), ("REPA", "y"), ("REP.B", "x"))
     ]

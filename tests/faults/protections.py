@@ -153,7 +153,13 @@ PROTECTIONS = [
             _REDIS + "test_paused_again_and_again_while_tasks_are_enqueued",
             _PUBLISHER + "test_a_bot_killed_between_sending_and_forgetting_doubles_nothing",
         ),
-        (Edit("app/accounting/schema.py", "UNIQUE (at, symbol, sender) ", "CHECK (1) "),),
+        (
+            Edit(
+                "app/accounting/schema.py",
+                "UNIQUE INDEX IF NOT EXISTS report_time",
+                "INDEX IF NOT EXISTS report_time",
+            ),
+        ),
     ),
     Protection(
         "a late report is not shown where there is a newer day",

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from app.channels import AGGREGATE
 from app.cli.commands.replay import data_of, moved
 from app.domain import (
+    ATOMS,
     DAY,
     LARGEST,
-    MILLIONTHS,
     ZERO,
     DayTotals,
     Figures,
@@ -23,7 +23,7 @@ from app.operations.audit import Breakdown, Shares, same_amounts
 
 TODAY = 20_000
 KINDS = st.sampled_from(("increment", "snapshot"))
-AMOUNTS = st.integers(-LARGEST * MILLIONTHS, LARGEST * MILLIONTHS)
+AMOUNTS = st.integers(-LARGEST * ATOMS, LARGEST * ATOMS)
 
 
 def reports(symbols: str = "AB") -> st.SearchStrategy[list[ProfitReport]]:
@@ -95,7 +95,7 @@ def test_a_replayed_day_keeps_its_order_and_its_sums_and_no_two_reports_become_o
 
 
 @given(reports())
-def test_a_report_that_is_sent_again_is_read_as_the_same_to_the_millionth(
+def test_a_report_that_is_sent_again_is_read_as_exactly_the_same(
     given_reports: list[ProfitReport],
 ) -> None:
     for report in given_reports:

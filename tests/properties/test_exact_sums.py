@@ -1,8 +1,11 @@
-"""Whatever is reported, the figures are its sum, to the millionth."""
+"""Whatever is reported, the figures are its sum, to the last of eight decimals."""
 
+import json
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from app.accounting import Ledger, Outcome
 from app.channels import AGGREGATE
 from app.domain import (
+    ATOMS,
     DAY,
     LARGEST,
     ZERO,
@@ -21,12 +25,11 @@ from app.domain import (
     add_up,
     day_of,
     from_shown,
-    shown,
-    to_millionths,
+    to_atoms,
 )
 
 TODAY = 20_000
-AMOUNTS = st.integers(-(10**15), 10**15)
+AMOUNTS = st.integers(-LARGEST * ATOMS, LARGEST * ATOMS)
 REPORTS = st.lists(
     st.builds(
         ProfitReport,
@@ -44,42 +47,53 @@ REPORTS = st.lists(
 
 
 def exactly(text: str) -> int:
-    return int(Decimal(text).quantize(Decimal("0.000001"), ROUND_HALF_EVEN).scaleb(6))
+    return int(Decimal(text).quantize(Decimal("1e-8"), ROUND_HALF_EVEN).scaleb(8))
 
 
 @given(st.floats(-LARGEST, LARGEST))
 def test_a_float_is_the_decimal_that_names_it(amount: float) -> None:
-    assert to_millionths(amount, "total") == exactly(repr(amount))
+    assert to_atoms(amount, "total") == exactly(repr(amount))
 
 
-@given(st.integers(-(10**15), 10**15).map(lambda n: n / 2_000_000))
+@given(st.integers(-2 * LARGEST * ATOMS, 2 * LARGEST * ATOMS).map(lambda n: n / (2 * ATOMS)))
 def test_a_float_at_a_tie_is_rounded_as_its_decimal_is(amount: float) -> None:
-    assert to_millionths(amount, "total") == exactly(repr(amount))
+    assert to_atoms(amount, "total") == exactly(repr(amount))
 
 
-@given(st.decimals(-LARGEST, LARGEST, allow_nan=False, places=9))
+@given(st.decimals(-LARGEST, LARGEST, allow_nan=False, places=11))
 def test_a_numeric_string_is_the_decimal_that_it_spells(amount: Decimal) -> None:
-    assert to_millionths(f"{amount:f}", "total") == exactly(str(amount))
+    assert to_atoms(f"{amount:f}", "total") == exactly(str(amount))
 
 
-# Up to 8.5 thousand million; beyond that a JSON number has no room for six decimals.
-ROOM_FOR_SIX_DECIMALS = 2**33 * 1_000_000
+# Up to 67 million; beyond that a JSON number has no room for eight decimals.
+ROOM_FOR_EIGHT_DECIMALS = 2**26 * ATOMS
 
 
-@given(st.integers(-ROOM_FOR_SIX_DECIMALS, ROOM_FOR_SIX_DECIMALS), st.integers(0, 6))
-def test_what_is_shown_is_half_even_and_reads_back(millionths: int, decimals: int) -> None:
+def shown(atoms: int, decimals: int) -> Any:
+    return json.loads(Figures(atoms).shown(decimals), parse_float=Decimal)["total"]
+
+
+@given(st.integers(-ROOM_FOR_EIGHT_DECIMALS, ROOM_FOR_EIGHT_DECIMALS), st.integers(0, 8))
+def test_what_is_shown_is_half_even_and_reads_back(atoms: int, decimals: int) -> None:
     step = Decimal(1).scaleb(-decimals)
-    expected = (Decimal(millionths) / 1_000_000).quantize(step, ROUND_HALF_EVEN)
-    number = shown(millionths, decimals)
-    assert Decimal(repr(number)) == expected
-    assert from_shown(number) == int(expected * 1_000_000)
+    expected = (Decimal(atoms) / ATOMS).quantize(step, ROUND_HALF_EVEN)
+    number = shown(atoms, decimals)
+    assert number == expected
+    assert from_shown(float(number)) == int(expected * ATOMS)
+
+
+@given(st.integers(-(10**22), 10**22), st.integers(0, 8))
+def test_a_sum_beyond_all_bounds_is_the_nearest_number(atoms: int, decimals: int) -> None:
+    step = 10 ** (8 - decimals)
+    rounded = round(Fraction(atoms, step)) * step
+    assert float(shown(atoms, decimals)) == rounded / ATOMS
 
 
 def test_a_thousand_fills_of_four_thousandths_make_four() -> None:
     day = DayTotals("increment")
     for at in range(1000):
-        day.apply(ProfitReport("SOFI", "", at, to_millionths(0.004, "total"), 0, 0, 0))
-    assert shown(day.account.total, 2) == 4.0
+        day.apply(ProfitReport("SOFI", "", at, to_atoms(0.004, "total"), 0, 0, 0))
+    assert shown(day.account.total, 2) == 4
 
 
 @given(REPORTS)

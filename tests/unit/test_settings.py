@@ -32,7 +32,7 @@ from app.settings import described, load_settings
         ("FIREBASE_TIMEOUT_SECONDS", "0"),
         ("PROFIT_REPORT_KIND", "total"),
         ("PROFIT_DECIMALS", "two"),
-        ("PROFIT_DECIMALS", "7"),
+        ("PROFIT_DECIMALS", "9"),
         ("JOURNAL_LENGTH", "-1"),
         ("TICKERS", " , "),
         ("TICKERS", "SOFI," + "X" * 65),

@@ -7,7 +7,7 @@ import click
 
 from app.cli.options import command, day_option, json_option
 from app.cli.output import print_json, print_lines, progress
-from app.domain import date_of, day_of
+from app.domain import date_of, day_of, exact_text, to_text
 from app.operations.audit import LEDGER, Auditor, Difference, Findings
 from app.settings import Settings
 from app.timing import now_us
@@ -84,8 +84,8 @@ def _print_differences(findings: Findings) -> None:
 def _described(one: Difference) -> str:
     place = f"  {one.place}  {one.symbol}"
     if one.place == LEDGER:
-        unit = "microseconds" if one.field == "timestamp_us" else "millionths"
-        sums = f"report by report {one.found}, summed by SQLite {one.expected} {unit}"
+        show = to_text if one.field == "timestamp_us" else exact_text
+        sums = f"report by report {show(one.found)}, summed by SQLite {show(one.expected)}"
         return f"{place}  {one.field}: {sums}"
     if one.field:
         return f"{place}  {one.field}: ledger {_figure(one.expected)}, there {_figure(one.found)}"

@@ -12,7 +12,7 @@ from app.cli import amount_table
 from app.cli.options import command, json_option, positive, utc_day
 from app.cli.output import print_error, print_json_line, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_deployment
-from app.domain import DAY, FIELDS, MILLIONTHS, ProfitReport, ReportKind, date_of, to_text
+from app.domain import DAY, FIELDS, ProfitReport, ReportKind, date_of, exact_number, to_text
 from app.errors import StopProgram, WrongUse
 from app.messaging import connect, reaching
 from app.operations.audit import Breakdown, same_amounts
@@ -147,8 +147,8 @@ def moved(reports: Iterable[ProfitReport], start: int, speed: float) -> Iterator
 
 
 def data_of(report: ProfitReport) -> dict[str, object]:
-    """Return what a bot publishes for this report, exact to the millionth."""
-    amounts = {name: getattr(report, name) / MILLIONTHS for name in FIELDS}
+    """Return what a bot publishes for this report, with exact amounts."""
+    amounts = {name: exact_number(getattr(report, name)) for name in FIELDS}
     return {"symbol": report.symbol, **amounts, "timestamp": to_text(report.timestamp_us)}
 
 

@@ -12,7 +12,15 @@ import click
 from app.channels import PROFIT_REPORT
 from app.cli.options import command, json_option, positive
 from app.cli.output import print_error, print_json, print_lines, progress
-from app.domain import FIELDS, MILLIONTHS, ProfitReport, read_report, reported_symbol, to_millionths
+from app.domain import (
+    FIELDS,
+    ProfitReport,
+    exact_number,
+    exact_text,
+    read_report,
+    reported_symbol,
+    to_atoms,
+)
 from app.errors import RejectMessage, RetryLater, WrongUse
 from app.operations.round_trip import RoundTrip
 from app.publisher import NotPublished, Published, RedisPublisher
@@ -77,7 +85,7 @@ def report(
     try:
         began = time.monotonic()
         published = publisher.publish(PROFIT_REPORT, data, sender)
-        output.add("sent", data | {"sender": sender}, _described(data, sender))
+        output.add("sent", data | {"sender": sender}, _described(data, to_send))
         output.add("listeners", int(published), _listeners(published, settings.names.profit_report))
         output.add("spooled", published.spooled)
         has_arrived = not published.spooled
@@ -122,15 +130,15 @@ def _data(symbol: str, given: Mapping[str, str | None], timestamp: str | None) -
     if all(given[name] is None for name in _PARTS):
         raise WrongUse(f"give at least one of {', '.join(f'--{name}' for name in _PARTS)}")
     try:
-        amounts = {name: to_millionths(given[name] or 0, name) for name in _PARTS}
+        amounts = {name: to_atoms(given[name] or 0, name) for name in _PARTS}
         symbol, total = reported_symbol(symbol), given["total"]
-        amounts["total"] = sum(amounts.values()) if total is None else to_millionths(total, "total")
+        amounts["total"] = sum(amounts.values()) if total is None else to_atoms(total, "total")
     except RejectMessage as error:
         raise WrongUse(str(error)) from None
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     return {
         "symbol": symbol,
-        **{name: amounts[name] / MILLIONTHS for name in FIELDS},
+        **{name: exact_number(amounts[name]) for name in FIELDS},
         "timestamp": timestamp or now,
     }
 
@@ -144,9 +152,9 @@ def _checked(data: dict[str, Any], sender: str) -> ProfitReport:
         raise WrongUse(f"not sent: {error}") from None
 
 
-def _described(data: dict[str, Any], sender: str) -> str:
-    amounts = "  ".join(f"{name} {data[name]:,}" for name in FIELDS)
-    return f"{data['symbol']}  {amounts}\n{'':<10} from {sender} at {data['timestamp']}"
+def _described(data: dict[str, Any], report: ProfitReport) -> str:
+    amounts = "  ".join(f"{name} {exact_text(getattr(report, name))}" for name in FIELDS)
+    return f"{report.symbol}  {amounts}\n{'':<10} from {report.sender} at {data['timestamp']}"
 
 
 def _listeners(published: Published, channel: str) -> str:
@@ -172,7 +180,7 @@ def _follow(
         )
         return False
     figures, counted_at = counted
-    amounts = "  ".join(f"{name} {figures[name]:,.2f}" for name in FIELDS)
+    amounts = "  ".join(f"{name} {figures[name]:,.{round_trip.decimals}f}" for name in FIELDS)
     value = {"seconds": round(counted_at - began, 4), "figures": figures}
     output.add("counted", value, f"after {_milliseconds(counted_at - began)}: now  {amounts}")
     if not round_trip.in_firebase:

@@ -102,7 +102,8 @@ def _print_once(
     if not console.is_terminal:
         console.width = _PIPE_WIDTH  # the reader's width is unknown, and nothing may be cut
     if rows:
-        console.print(render_table(rows, now, ("reported",), stale, console.width))
+        width = console.width
+        console.print(render_table(rows, now, ("reported",), stale, width, watcher.decimals))
     else:
         print_lines("no ticker matches --filter" if view.pattern else "no ticker has figures yet")
 
@@ -127,7 +128,7 @@ def _print_changes(
             for row in changed_rows(rows, printed):
                 print_json_line(_as_json(row, datetime.now(UTC), stale))
         else:
-            print_lines(*changed_lines(rows, printed))
+            print_lines(*changed_lines(rows, printed, watcher.decimals))
         time.sleep(_PERIOD)
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from contextlib import closing
 
-from app.accounting import FILE_NAME, LedgerReader, read_rejected
+from app.accounting import FILE_NAME, LedgerReader, WrongVersion, read_rejected
 from app.channels import AGGREGATE
 from app.domain import day_of
 from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference, shortened
@@ -42,7 +42,11 @@ def ledger(deployment: Deployment) -> Finding:
     if not (base / FILE_NAME).exists():
         fix = "only the bridge needs it: run doctor on its machine, or correct PROFIT_BASE_PATH"
         return Finding(SKIPPED, f"there is no ledger in {base}", fix)
-    with closing(LedgerReader(base)) as reader:
+    try:
+        reader = LedgerReader(base)
+    except WrongVersion as error:
+        return Finding(FAIL, error.found, error.fix)
+    with closing(reader):
         damage = reader.damage(_LEDGER_CHECK_SECONDS)
         if damage is None:
             return Finding(OK, "intact, as far as could be checked within a few seconds")

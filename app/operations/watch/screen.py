@@ -50,7 +50,7 @@ def show_screen(
             now = datetime.now(UTC)
             rows = watcher.rows()
             head = headline(watcher.status(), rows, now)
-            body = _body(rows, view, stale, now, console)
+            body = _body(rows, view, stale, now, console, watcher.decimals)
             live.update(
                 Group(head, Text(f"{location}\n", "dim"), *body, _foot(watcher, view)), refresh=True
             )
@@ -74,14 +74,14 @@ def headline(status: StreamStatus, rows: list[Row], now: datetime) -> Text:
 
 
 def _body(
-    rows: list[Row], view: View, stale: float, now: datetime, console: Console
+    rows: list[Row], view: View, stale: float, now: datetime, console: Console, decimals: int
 ) -> list[RenderableType]:
     if view.shows_help:
         return [Text(HELP)]
     selected = select_rows(rows, view.sort, view.pattern, reverse=view.is_reversed)
     visible = selected[: max(2, console.height - _OTHER_LINES)]
     hidden = len(selected) - len(visible)
-    table = render_table(visible, now, WATCH_COLUMNS, stale, console.width)
+    table = render_table(visible, now, WATCH_COLUMNS, stale, console.width, decimals)
     if hidden:
         return [table, Text(f"and {hidden} more: enlarge the window, or filter", "yellow")]
     tickers = [row for row in selected if row.ticker != AGGREGATE]

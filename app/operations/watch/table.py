@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.channels import AGGREGATE
-from app.domain import FIELDS
+from app.domain import FIELDS, PLACES
 from app.operations.watch.rows import Row
 
 # The columns after the four amounts.
@@ -26,6 +26,7 @@ def render_table(
     columns: Sequence[str] = DEV_COLUMNS,
     stale: float | None = None,
     width: int | None = None,
+    decimals: int = 2,
 ) -> Table:
     """Return the rows as a table.
 
@@ -38,9 +39,13 @@ def render_table(
         columns: DEV_COLUMNS or WATCH_COLUMNS.
         stale: Seconds without a report after which a ticker is marked as stale.
         width: Width of the terminal; unlimited by default.
+        decimals: Decimal places of the amounts (PROFIT_DECIMALS).
     """
     rows = list(rows)
-    cells = {name: [_cell(name, row, now, stale) for row in rows] for name in (*FIELDS, *columns)}
+    cells = {
+        name: [_cell(name, row, now, stale, decimals) for row in rows]
+        for name in (*FIELDS, *columns)
+    }
     ticker_width = None if width is None else _drop_columns(cells, rows, width)
     table = Table(box=SIMPLE, show_edge=False, padding=0, pad_edge=False, header_style="bold")
     table.add_column("ticker", no_wrap=True, max_width=ticker_width)
@@ -69,7 +74,7 @@ def _drop_columns(cells: dict[str, list[Text]], rows: list[Row], width: int) -> 
     return max(1, width - sum(widths.values()))
 
 
-def _cell(name: str, row: Row, now: datetime, stale: float | None) -> Text:
+def _cell(name: str, row: Row, now: datetime, stale: float | None, decimals: int) -> Text:
     if name == "reported":
         age = row.age(now)
         if age is not None and stale is not None and age > stale:
@@ -78,14 +83,23 @@ def _cell(name: str, row: Row, now: datetime, stale: float | None) -> Text:
     if name == "lag":
         return Text("-" if row.lag is None else _format_lag(row.lag))
     if name == "price":
-        return Text("" if row.ticker == AGGREGATE else _format_amount(row.price))
+        return Text("" if row.ticker == AGGREGATE else _format_price(row.price))
     amount = getattr(row, name)
     style = "" if not amount else "green" if amount > 0 else "red"
-    return Text(f"{amount:+,.2f}" if name == "change" and amount else _format_amount(amount), style)
+    sign = "+" if name == "change" and amount else ""
+    return Text(_format_amount(amount, decimals, sign), style)
 
 
-def _format_amount(amount: float | None) -> str:
-    return "-" if amount is None else f"{amount:,.2f}"
+def _format_amount(amount: float | None, decimals: int, sign: str = "") -> str:
+    return "-" if amount is None else f"{amount:{sign},.{decimals}f}"
+
+
+def _format_price(price: float | None) -> str:
+    """Format a price with two decimals at least, and as many as it has up to PLACES."""
+    if price is None:
+        return "-"
+    units, _, decimals = f"{price:,.{PLACES}f}".partition(".")
+    return f"{units}.{decimals.rstrip('0'):0<2}"
 
 
 def format_duration(seconds: float) -> str:
@@ -99,10 +113,10 @@ def _format_lag(seconds: float) -> str:
     return f"{seconds * 1_000:.0f} ms" if seconds < 1 else format_duration(seconds)
 
 
-def changed_lines(rows: Iterable[Row], printed: dict[str, Row]) -> Iterator[str]:
+def changed_lines(rows: Iterable[Row], printed: dict[str, Row], decimals: int = 2) -> Iterator[str]:
     """Yield a line for each of the `changed_rows`."""
     for row in changed_rows(rows, printed):
-        amounts = (f"{name} {_format_amount(getattr(row, name))}" for name in FIELDS)
+        amounts = (f"{name} {_format_amount(getattr(row, name), decimals)}" for name in FIELDS)
         yield f"{row.ticker:<10}  {'  '.join(amounts)}"
 
 

@@ -109,6 +109,8 @@ class Watcher(WatchedTickers):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        self.decimals = settings.profit_decimals
+        """Decimal places of the amounts."""
         self._stream = Stream(settings, lambda event: self.apply(event, datetime.now(UTC)))
 
     def status(self) -> StreamStatus:

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of
-from app.domain import DAY, ProfitReport, RenderedBatch, to_text
+from app.domain import ATOMS, DAY, ProfitReport, RenderedBatch, to_text
 from app.errors import RetryLater, StopProgram, WrongSetting
 from app.operations.audit import LedgerDay
 from app.settings import Settings
@@ -28,7 +28,7 @@ def recorded(folder: Path, *reports: ProfitReport) -> None:
 
 
 def report(at: int, symbol: str = "SOFI") -> ProfitReport:
-    return ProfitReport(symbol, "", at, 1_000_000, 0, 0, 0)
+    return ProfitReport(symbol, "", at, ATOMS, 0, 0, 0)
 
 
 def total_in(fields: bytes) -> float:

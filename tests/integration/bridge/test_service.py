@@ -19,7 +19,7 @@ from app.bridge import (
 )
 from app.channels import PROFIT_REPORT, RedisNames
 from app.delivery import Candidate, Dispatcher, LatestValueRegister
-from app.domain import MILLIONTHS, ProfitReport, to_microseconds
+from app.domain import ATOMS, ProfitReport, to_microseconds
 from app.messaging import (
     NEWEST,
     START,
@@ -140,7 +140,7 @@ def ledger_without_imports(folder: Path) -> Ledger:
 
 def counted(folder: Path) -> int:
     figures = read_figures(path_of(folder, today())) or {}
-    return figures["SOFI"].total // 1_000_000 if figures else 0
+    return figures["SOFI"].total // ATOMS if figures else 0
 
 
 def test_a_stop_does_not_wait_for_the_end_of_a_long_journal_which_is_counted_at_the_next_start(
@@ -172,7 +172,7 @@ def test_a_large_unpublished_backlog_is_published_in_pieces(redis_url: str, tmp_
     at = to_microseconds(now_text())
     ledger = ledger_without_imports(tmp_path)
     ledger.open_day(today(), "increment")
-    reports = [ProfitReport("SOFI", "", at + n, MILLIONTHS, 0, 0, 0) for n in range(recorded)]
+    reports = [ProfitReport("SOFI", "", at + n, ATOMS, 0, 0, 0) for n in range(recorded)]
     ledger.record([(report, b"") for report in reports], [], START, "")
     ledger.close()
     journal, performance_publisher = (

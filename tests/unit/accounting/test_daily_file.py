@@ -9,7 +9,7 @@ import pytest
 
 from app.accounting import DailyFiles, path_of, set_aside
 from app.dev.processes import wait_until
-from app.domain import Figures
+from app.domain import ATOMS, Figures
 
 DAY = 20_000
 PATIENCE = 10.0
@@ -85,7 +85,7 @@ def test_a_full_disk_gets_one_copy_of_it_however_many_attempts_there_are(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"{torn")
     disk.is_full = True
-    files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
+    files.update({DAY: [("SOFI", Figures(ATOMS).shown(2))]})
     files.start()
     wait_until(lambda: disk.syncs > 2, PATIENCE, "some tries")
     assert path.read_bytes() == b"{torn"
@@ -100,7 +100,7 @@ def test_a_change_right_after_it_was_written_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: DailyFiles
 ) -> None:
     path = path_of(tmp_path, DAY)
-    right = Figures(1_000_000).shown(2)
+    right = Figures(ATOMS).shown(2)
     strange = iter([b"another program's", b"and again"])
     replace = Path.replace
 
@@ -117,7 +117,7 @@ def test_a_change_right_after_it_was_written_is_noticed(
 
 def test_close_reports_a_file_that_is_still_being_written(disk: Disk, files: DailyFiles) -> None:
     disk.may_go_on.clear()
-    files.update({DAY: [("SOFI", Figures(1_000_000).shown(2))]})
+    files.update({DAY: [("SOFI", Figures(ATOMS).shown(2))]})
     files.start()
     wait_until(lambda: disk.syncs > 0, PATIENCE, "the first try")
     assert not files.close(0.01)

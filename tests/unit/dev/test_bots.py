@@ -17,7 +17,7 @@ from app.dev.bot import SENDER, Bot, Message, Ticker
 from app.dev.bots import FIRST_PRICES, make_bots, trade
 from app.dev.processes import Process, free_port, wait_until
 from app.dev.trading_day import moments, share_of_fills
-from app.domain import read_report, read_update, to_microseconds, to_millionths
+from app.domain import read_report, read_update, to_atoms, to_microseconds
 from app.publisher import NotPublished
 from tests.system import ROOT
 
@@ -103,9 +103,9 @@ def test_the_amounts_sum_as_those_of_a_bot_that_scales_in_and_out(ticker: str) -
     open_profit = 0
     for order, report in zip(orders, reports, strict=True):
         total, unrealized, realized, converted = (
-            to_millionths(report.data[name], name) for name in AMOUNTS
+            to_atoms(report.data[name], name) for name in AMOUNTS
         )
-        # Each amount is rounded to a millionth on its own.
+        # Each amount is rounded to an atom on its own.
         assert abs(total - (unrealized + realized + converted)) <= 2
         if order.data["order_data"]["order"]["side"] == "buy":
             assert (realized, converted) == (0, 0)

@@ -41,26 +41,28 @@ def test_the_message_of_the_contract_is_read_to_the_cent() -> None:
     assert found.symbol == "SOFI"
     assert found.sender == "scale_t"
     assert to_text(found.timestamp_us) == AT
-    assert found[3:] == (28_760_000, 28_760_000, 0, 0)
+    assert found[3:] == (2_876_000_000, 2_876_000_000, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("amount", "millionths"),
+    ("amount", "atoms"),
     [
-        (12, 12_000_000),
-        (12.340000000000002, 12_340_000),
-        ("12.34", 12_340_000),
-        ("-1e3", -1_000_000_000),
+        (12, 1_200_000_000),
+        (12.340000000000002, 1_234_000_000),
+        ("12.34", 1_234_000_000),
+        ("-1e3", -100_000_000_000),
         (-0.0, 0),
-        (1e9, 10**15),
-        (-1e9, -(10**15)),
-        (0.0000005, 0),
-        (0.0000015, 2),
-        ("0.00000050000000000000000000000000000001", 1),
+        (1e9, 10**17),
+        (-1e9, -(10**17)),
+        (123456789.12345678, 12_345_678_912_345_678),
+        (0.0000004, 40),
+        (0.000000005, 0),
+        (0.000000015, 2),
+        ("0.0000000050000000000000000000000000000001", 1),
     ],
 )
-def test_every_form_of_an_amount_is_the_same_money(amount: Any, millionths: int) -> None:
-    assert read(total=amount).total == millionths
+def test_every_form_of_an_amount_is_the_same_money(amount: Any, atoms: int) -> None:
+    assert read(total=amount).total == atoms
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,10 @@ def test_a_value_is_sent_as_json_has_it(value: Any, expected: Any) -> None:
 
 
 def test_the_bridge_reads_all_digits_of_a_decimal() -> None:
-    digits = Decimal("123456.123456000001")
+    digits = Decimal("123456.123456780001")
     data = report("SOFI", digits, timestamp=datetime.now(UTC), fee_rate=float("nan"))
     read, _ = read_report(encoded({"data": data}), now_us())
-    assert read.total == 123_456_123_456
+    assert read.total == 12_345_612_345_678
 
 
 @pytest.mark.parametrize("amount", [float("nan"), Decimal("NaN"), Scalar(float("inf"))], ids=repr)

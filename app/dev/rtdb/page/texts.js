@@ -4,12 +4,10 @@
 export const STALE_SECONDS = 300;
 
 const LOCALE = navigator.language;
-const SIGNED = new Intl.NumberFormat(LOCALE, {
-  minimumFractionDigits: 2,
-  maximumFractionDigits: 2,
-  signDisplay: "exceptZero",
-});
-const PRICE = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+// What is stored is rounded already: all its decimals are shown, at least two and at most eight.
+const DECIMALS = { minimumFractionDigits: 2, maximumFractionDigits: 8 };
+const SIGNED = new Intl.NumberFormat(LOCALE, { ...DECIMALS, signDisplay: "exceptZero" });
+const PRICE = new Intl.NumberFormat(LOCALE, DECIMALS);
 const DATE = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", timeZone: "UTC" });
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
 const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
@@ -35,10 +33,10 @@ function shown(value, format) {
   return value === undefined ? "–" : String(value);
 }
 
-/** Return `up`, `down` or `flat` by two decimals; `unknown` if it is not a number. */
+/** Return `up`, `down` or `flat`; `unknown` if it is not a number. */
 export function direction(value) {
   if (typeof value !== "number") return "unknown";
-  if (Math.abs(value) < 0.005) return "flat";
+  if (value === 0) return "flat";
   return value > 0 ? "up" : "down";
 }
 
