@@ -82,7 +82,7 @@ def test_a_copy_of_an_older_ledger_stays_beside_it(folder: Path) -> None:
 
 
 def _version_0() -> sqlite3.Connection:
-    return sqlite3.connect(f"{(LEDGERS / 'version_0.sqlite3').as_uri()}?mode=ro", uri=True)
+    return sqlite3.connect(f"{(LEDGERS / 'version_0.sqlite3').as_uri()}?immutable=1", uri=True)
 
 
 def killed_after(folder: Path, ticks: int) -> bool:
