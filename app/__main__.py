@@ -18,7 +18,7 @@ def _bridge(settings: Settings) -> int:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from app.accounting import Bookkeeper, DailyFiles, Ledger
     from app.bridge import FINISH_WITHIN, Bridge, Intake, Outbox, PerformancePublisher
-    from app.messaging import CircuitBreaker, Journal, Subscription, connect
+    from app.messaging import CircuitBreaker, Journal, Presence, Subscription, connect
     from app.monitoring import Health, Metrics, StatusServer
     from app.timing import now_us
 
@@ -28,7 +28,10 @@ def _bridge(settings: Settings) -> int:
     gc.set_threshold(50_000)
     url, folder, names = settings.redis_url, settings.profit_base_path, settings.names
     with ShutdownSignals(grace=FINISH_WITHIN) as shutdown, closing(Ledger(folder)) as ledger:
-        subscription = Subscription(url, [names.profit_report], [names.ticker_updates + "*"])
+        client = connect(url)
+        presence = Presence(client, names, ledger.identity)
+        channels, patterns = [names.profit_report, presence.channel], [names.ticker_updates + "*"]
+        subscription = Subscription(url, channels, patterns)
         dispatcher = _dispatcher(settings)
         breaker = CircuitBreaker()
         metrics = Metrics()
@@ -37,7 +40,7 @@ def _bridge(settings: Settings) -> int:
             settings=settings,
             shutdown=shutdown,
             breaker=breaker,
-            intake=Intake(subscription, Journal(connect(url), names), ledger, breaker, names),
+            intake=Intake(subscription, Journal(client, names), presence, ledger, breaker, names),
             bookkeeper=Bookkeeper(
                 ledger, folder, settings.profit_report_kind, now_us, settings.profit_decimals
             ),

@@ -40,6 +40,8 @@ class RedisNames:
         ours = f"{self.queue}:"
         self.journal = ours + "journal"
         """Stream that keeps the reports of journaling publishers until they are counted."""
+        self.bridges = ours + "bridge:"
+        """Prefix of the channels by which bridges find each other: see `app.messaging.presence`."""
         self.open_slots = ours + "open"
         """Sorted set of the slots that are not stored yet, by the time (ms) they are overdue."""
         self.revision = ours + "revision"

@@ -5,6 +5,7 @@ one row per report; figures, daily files and messages can be made again from the
 """
 
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -78,6 +79,9 @@ class Ledger:
             self.journal_position = read_position(self._db, "journal") or "0-0"
             self.rebuilding_until = read_position(self._db, "begun") or None
             """The end of the journal when rebuilding started; None once it is read up to there."""
+            self.identity = read_position(self._db, "identity") or self._new_identity()
+            """A random name of this ledger and its copies, by which bridges tell each other apart.
+            """
         except WrongVersion:
             self._lock.close()
             raise
@@ -280,6 +284,13 @@ class Ledger:
             (report.timestamp_us, report.symbol, report.sender),
         ).fetchone()
         return bool(row == report)
+
+    def _new_identity(self) -> str:
+        identity = uuid.uuid4().hex[:12]
+        # A bridge whose disk is full starts all the same.
+        with suppress(sqlite3.Error):
+            self._set_position("identity", identity)
+        return identity
 
     def _set_position(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?)", (name, value))

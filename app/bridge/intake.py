@@ -12,7 +12,16 @@ from app.channels import RedisNames
 from app.delivery import Slot
 from app.domain import read_report
 from app.errors import RejectMessage, StopProgram
-from app.messaging import NEWEST, START, CircuitBreaker, Journal, Received, Subscription, fix_for
+from app.messaging import (
+    NEWEST,
+    START,
+    CircuitBreaker,
+    Journal,
+    Presence,
+    Received,
+    Subscription,
+    fix_for,
+)
 from app.timing import Timer, now_us
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,8 +50,9 @@ class Intake:
     """Reads the subscription and the journal, and decodes reports into batches.
 
     Args:
-        subscription: Subscribes to PROFIT_REPORT and TICKER_UPDATES_*.
+        subscription: Subscribes to PROFIT_REPORT, TICKER_UPDATES_* and the presence's channel.
         journal: Where journaling publishers put their reports.
+        presence: Knows the other bridges that hear the same reports.
         ledger: Knows how far the journal is recorded.
         breaker: While it is tripped, the journal is left alone.
         names: The names on Redis.
@@ -52,12 +62,14 @@ class Intake:
         self,
         subscription: Subscription,
         journal: Journal,
+        presence: Presence,
         ledger: Ledger,
         breaker: CircuitBreaker,
         names: RedisNames,
     ) -> None:
         self._subscription = subscription
         self._journal = journal
+        self._presence = presence
         self._ledger = ledger
         self._breaker = breaker
         self._names = names
@@ -165,8 +177,12 @@ class Intake:
         """Delete from the journal what is recorded."""
         self._ask(self._journal.trim, self._ledger.journal_position)
 
+    def other_bridges(self) -> dict[str, str] | None:
+        """Return the other bridges that hear the same reports; None while Redis does not answer."""
+        return self._ask(self._presence.others)
+
     def _ask(self, method: Callable[..., T], *arguments: Any) -> T | None:
-        """Call a method of the journal; return None if Redis does not answer, or did not before."""
+        """Call a method that asks Redis; return None if Redis does not answer or did not before."""
         if self._breaker.is_tripped:
             return None
         try:

@@ -6,7 +6,7 @@ Its loop takes one batch of messages after another through these steps:
     record     put them into the ledger, and add them to the totals
     publish    show the new figures in the daily file and on TICKER_PERFORMANCE_*
     dispatch   pass them on, for Celery to store them in Firebase
-    timers     prune the ledger, reconcile
+    timers     prune the ledger, reconcile, look for other bridges
 
 Nothing is published before it is recorded. Files and tasks, which are slow, have threads of their
 own, so that the loop goes on reading: Redis disconnects a subscriber that does not read.
@@ -23,7 +23,7 @@ from app.bridge.outbox import Outbox
 from app.delivery import Dispatcher
 from app.domain import RenderedBatch
 from app.errors import RetryLater, StopProgram
-from app.messaging import CircuitBreaker
+from app.messaging import SAME_REPORTS, CircuitBreaker
 from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
 from app.shutdown import ShutdownSignals
@@ -36,6 +36,9 @@ FINISH_WITHIN = 2.0
 
 WAIT_SECONDS = 0.25
 """How long to wait for a message; also how soon a request to shut down is noticed."""
+
+PRESENCE_SECONDS = 5.0
+"""How often to look for other bridges that hear the same reports."""
 
 PRUNE_SECONDS = 1.0
 PRUNED_AT_ONCE = 1000
@@ -67,8 +70,10 @@ class Bridge:
 
     def __post_init__(self) -> None:
         self._is_behind = False
+        self._other_bridges: dict[str, str] = {}
         self._timers = (
             (Timer(PRUNE_SECONDS), self._prune),
+            (Timer(PRESENCE_SECONDS), self._look_for_other_bridges),
             (Timer(self.settings.reconcile_seconds), self._reconcile),
         )
 
@@ -204,6 +209,18 @@ class Bridge:
         )
         self.files.forget_before(min(self.bookkeeper.totals.days))
         self.intake.trim_journal()
+
+    def _look_for_other_bridges(self) -> None:
+        """Log when another bridge starts or stops to count the same reports as this one."""
+        others = self.intake.other_bridges()
+        if others is None or others == self._other_bridges:
+            return
+        self._other_bridges = others
+        if others:
+            databases = ",".join(sorted(others.values()))
+            log.warning("other_bridges", count=len(others), databases=databases, hint=SAME_REPORTS)
+        else:
+            log.info("no_other_bridges")
 
     def _finish(self) -> None:
         """Process what was received before the shutdown was requested."""

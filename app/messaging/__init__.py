@@ -10,16 +10,19 @@ from app.messaging.client import (
     reaching,
 )
 from app.messaging.journal import NEWEST, START, Journal, JournalEntry, append, journal_name
+from app.messaging.presence import SAME_REPORTS, Presence, listening_bridges
 from app.messaging.subscription import Received, Subscription
 
 __all__ = [
     "NEWEST",
+    "SAME_REPORTS",
     "SOCKET_TIMEOUT",
     "START",
     "BulkConnection",
     "CircuitBreaker",
     "Journal",
     "JournalEntry",
+    "Presence",
     "Received",
     "Subscription",
     "append",
@@ -27,6 +30,7 @@ __all__ = [
     "connect",
     "fix_for",
     "journal_name",
+    "listening_bridges",
     "pack",
     "reaching",
 ]

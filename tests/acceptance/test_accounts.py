@@ -1,8 +1,11 @@
-"""Deployments on one Redis are kept apart by ACCOUNT."""
+"""Deployments on one Redis are kept apart by ACCOUNT; without it they say so."""
 
 import json
 import re
+import signal
 from typing import Any, NamedTuple
+
+import redis
 
 from app.accounting import path_of
 from app.settings import load_settings
@@ -59,13 +62,22 @@ def shown(system: System, root: str) -> dict[str, Any]:
     }
 
 
+def names_in_use(client: redis.Redis) -> set[str]:
+    """Return what the names of all keys and channels begin with; Celery's events are among them."""
+    channels: Any = client.pubsub_channels("*")
+    assert len(channels) > 1
+    return {name.decode().partition(":")[0] for name in (*client.scan_iter(), *channels)}
+
+
 def test_two_accounts_on_one_redis_share_no_figure_task_order_or_refused_message(
     system: System,
 ) -> None:
     workers = {}
-    for account, *_ in DEPLOYMENTS:
+    for account, *_ in reversed(DEPLOYMENTS):
         system.start_bridge(ACCOUNT=account)
         workers[account] = system.start_worker(ACCOUNT=account)
+        if account:
+            assert names_in_use(system.redis) == {account}
     with (
         system.listening("TICKER_PERFORMANCE_*") as live,
         system.listening("paper:TICKER_PERFORMANCE_*") as paper,
@@ -96,3 +108,37 @@ def test_two_accounts_on_one_redis_share_no_figure_task_order_or_refused_message
         assert " succeeded in " in log.read_text()
         assert set(re.findall(r"stored (services[^/ ]*)/", log.read_text())) <= {root}
     assert set(system.firebase.get("")) == {root for _, root, *_ in DEPLOYMENTS}
+
+
+def bridge_check(system: System, **environment: str) -> dict[str, str]:
+    output = system.command("doctor", "--json", **environment).stdout
+    findings: list[dict[str, str]] = json.loads(output)
+    return {found["name"]: found for found in findings}["bridge"]
+
+
+def test_two_bridges_that_hear_each_other_say_so_and_a_restarted_one_hears_nobody(
+    system: System,
+) -> None:
+    second = {
+        "REDIS_URL": system.redis_server.url.removesuffix("0") + "1",
+        "PROFIT_BASE_PATH": str(system.folder / "second"),
+    }
+    bridges = {"0": system.start_bridge(), "1": system.start_bridge(**second)}
+    for database, bridge in bridges.items():
+        other = f"other_bridges count=1 databases={1 - int(database)}"
+        wait_until(lambda: other in bridge.log.read_text(), "word of the other")  # noqa: B023
+        assert "set ACCOUNT" in bridge.log.read_text()
+    for environment in ({}, second):
+        found = bridge_check(system, **environment)
+        assert (found["status"], "2 bridges" in found["found"]) == ("FAIL", True)
+        assert "set ACCOUNT" in found["fix"]
+
+    bridges["1"].end()
+    wait_until(lambda: "no_other_bridges" in bridges["0"].log.read_text(), "word of the end")
+    system.start_bridge("subscriber")
+    bridges["0"].signal(signal.SIGKILL)
+    restarted = system.start_bridge()
+    system.report("SOFI", 1)
+    wait_until(lambda: system.total() == 1, "the report counted")
+    assert bridge_check(system)["status"] == "ok"
+    assert "other_bridges" not in restarted.log.read_text()

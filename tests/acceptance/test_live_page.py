@@ -253,6 +253,9 @@ def test_another_database_and_root_are_named_in_the_address(
     page = show(firebase, "?ns=other&root=live/tickers")
     page.until(has("SOFI", "+4.00"))
     assert page.value(SHOWN) == ["SOFI"]
+    heading = page.value("document.querySelector('h1').textContent")
+    assert heading.startswith("Profit today in live/tickers")
+    assert page.value("document.title") == "Profit today in live/tickers"
     assert page.value("document.querySelector('li .line').hasAttribute('d')")
 
 

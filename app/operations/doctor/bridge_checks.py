@@ -5,7 +5,7 @@ from typing import Any
 
 from app.accounting import LedgerReader
 from app.errors import StopProgram
-from app.messaging import Journal, JournalEntry
+from app.messaging import SAME_REPORTS, Journal, JournalEntry, listening_bridges
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 
 _LONG_WAIT = 5.0
@@ -16,14 +16,20 @@ _MAX_READ = 1_000
 
 
 def bridge(deployment: Deployment) -> Finding:
-    """Check that exactly one program listens for reports."""
-    channel = deployment.settings.names.profit_report
+    """Check that exactly one bridge listens for reports, and nothing else that may count them."""
+    names = deployment.settings.names
+    channel = names.profit_report
     ((_, listeners),) = deployment.redis.pubsub_numsub(channel)
     if not listeners:
         fix = "start the bridge: python -m app bridge (its log says why it stopped)"
         return Finding(FAIL, f"nobody listens on {channel}", fix)
+    databases = sorted(listening_bridges(deployment.redis, names).values())
+    if len(databases) > 1:
+        listed = " and ".join(databases)
+        found = f"{len(databases)} bridges listen on {channel}, in databases {listed}"
+        return Finding(FAIL, found, SAME_REPORTS)
     if listeners > 1:
-        fix = "run only one bridge: a second one would count and publish every report again"
+        fix = "stop what else counts reports: a second bridge would publish every figure again"
         return Finding(WARN, f"{listeners} programs listen on {channel}", fix)
     return Finding(OK, f"one program listens on {channel}")
 

@@ -12,11 +12,11 @@ import { applyEvent, dayOf, figuresOf, unescapeKey } from "./tree.js";
 
 const DEFAULT_ROOT = "services";
 const ACCOUNT = "aggregate";
-const TITLE = "Profit today";
 const TICK_MS = 1000;
 
 const parameters = new URLSearchParams(location.search);
 const root = (parameters.get("root") || DEFAULT_ROOT).split("/").filter(Boolean);
+const TITLE = root.join("/") === DEFAULT_ROOT ? "Profit today" : `Profit today in ${root.join("/")}`;
 const passedOn = ["ns", "auth"].map((name) => [name, parameters.get(name)]).filter(([, of]) => of);
 const query = passedOn.length ? `?${new URLSearchParams(passedOn)}` : "";
 const rootPath = `/${root.join("/")}/`;
@@ -130,6 +130,7 @@ function commandToReport() {
 }
 
 byId("account").append(account.element);
+byId("title").textContent = TITLE;
 byId("tree").href = `${rootUrl}${query ? "&" : "?"}print=pretty`;
 byId("command").textContent = commandToReport();
 tick();
