@@ -4,7 +4,6 @@ import functools
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -17,7 +16,7 @@ from msgspec import Meta
 from app.channels import AGGREGATE, RedisNames
 from app.domain import PLACES, ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
-from app.urls import masked, redis_url
+from app.urls import database_url, masked, redis_url
 
 ADMIN = "admin"
 """The FIREBASE_AUTH_UID of a bridge that bypasses the database rules."""
@@ -29,18 +28,6 @@ OFF = "off"
 _SECRETS = ("REDIS_URL", "CELERY_BROKER_URL")
 """The settings that may also be given as a file, by a variable with `_FILE` at the end."""
 _FILE = "_FILE"
-
-
-def _database_url(text: str) -> str:
-    with suppress(ValueError):
-        parts = urlsplit(text)
-        is_emulator = parts.scheme == "http" and "ns=" in parts.query
-        if parts.netloc and (parts.scheme == "https" or is_emulator):
-            return text
-    raise ValueError(
-        "must be https://<database>.firebaseio.com, "
-        "or http://host:port/?ns=<database> for an emulator"
-    )
 
 
 def _address(text: str, smallest_port: int = 1) -> str:
@@ -109,7 +96,7 @@ class Settings:
         "and FIREBASE_ROOT",
     ] = ""
     firebase_database_url: Annotated[
-        str | None, _database_url, "the Realtime Database to write to"
+        str | None, database_url, "the Realtime Database to write to"
     ] = None
     google_application_credentials: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""Redis URLs: what they may contain, what Celery and Flower need to know, and hiding passwords."""
+"""URLs of Redis and Firebase: what they may contain, and what Celery and Flower need to know."""
 
 import os
 import re
@@ -37,6 +37,40 @@ def redis_url(text: str) -> str:
             raise ValueError(f"{name} must be one of {', '.join(_CHOICES[name])}")
         if name in _FILES and not os.access(value, os.R_OK):
             raise ValueError(f"{name}: there is no readable file {value}: correct the path")
+    return text
+
+
+def database_url(text: str) -> str:
+    """Return the URL if it can be that of a Realtime Database, or of one in an emulator.
+
+    Raises:
+        ValueError: It cannot; the text says what it must be.
+    """
+    forms = (
+        "must be https://<database>.firebaseio.com, https://<database>.<region>.firebasedatabase."
+        "app, or http://host:port/?ns=<database> for an emulator"
+    )
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port  # the port is parsed only here
+    except ValueError:
+        raise ValueError(forms) from None
+    if host.startswith("console."):
+        raise ValueError(
+            "is the address of the console: give that of the database, which the console shows "
+            "above its data: https://<database>.firebaseio.com"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+", host) or port == 0 or "@" in parts.netloc:
+        raise ValueError(forms)
+    if parts.path not in {"", "/"} or parts.fragment:
+        raise ValueError(
+            f"must end after the host: leave out {parts.path}, or put it into FIREBASE_ROOT"
+        )
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    namespaces = [value for name, value in given if name == "ns"]
+    is_emulator = parts.scheme == "http" and len(namespaces) == 1 and namespaces[0]
+    if not (is_emulator or (parts.scheme == "https" and not given)):
+        raise ValueError(forms)
     return text
 
 

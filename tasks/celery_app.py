@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from app.errors import StopProgram
-from app.firebase import credential_of
+from app.firebase import share_sign_in, sign_in_of
 from app.settings import process_settings
 from tasks import transport
 from tasks.logs import format_logs
@@ -41,6 +41,7 @@ app.config_from_object("celeryconfig")
 def _check_credentials(**_arguments: Any) -> None:
     """Check what only a worker needs, before it connects to anything or forks."""
     try:
-        credential_of(process_settings())
+        sign_in_of(process_settings())
+        share_sign_in()
     except StopProgram as error:
         _exit_with(error)

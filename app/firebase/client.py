@@ -5,27 +5,32 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import firebase_admin
 import requests
-from firebase_admin import credentials, db
+from firebase_admin import db
 
 from app.domain import PERFORMANCE, Update, to_microseconds, to_text
-from app.errors import GiveUp, Outdated, ProfitBridgeError, RejectMessage, WrongSetting
-from app.firebase.errors import DENIED, FIREBASE_ERRORS, translate
+from app.errors import Outdated, ProfitBridgeError, RejectMessage
+from app.firebase.errors import DatabaseJudge, Denied, TokenRejected
 from app.firebase.paths import node_path, nodes_of
 from app.firebase.rate_limit import WriteRateLimiter
+from app.firebase.sign_in import sign_in_of
+from app.firebase.transport import Transport, Watchdog
 from app.settings import ADMIN, Settings
 
-CONNECTIONS = 10
-"""Requests that one process can have in flight at once."""
+CALL_SECONDS = 11.0
+"""How long a call may take, with a sign-in and all that trickles in: well below a lease, of which
+waiting for the write rate limiter may take a part, too."""
 
 HEALTH_CHECK_PATH = "profit-bridge/doctor"
 """The parent of the values that `health_check` writes: outside FIREBASE_ROOT, so that no front end
 sees them. database.rules.json names it."""
 
 _CONNECT_TIMEOUT = 5.0
+
+T = TypeVar("T")
 
 
 class FirebaseClient:
@@ -49,16 +54,19 @@ class FirebaseClient:
     def __init__(self, settings: Settings, acquire: Callable[[int], None] | None = None) -> None:
         self.url = settings.database_url
         self.root = settings.firebase_root
+        self._sign_in = sign_in_of(settings)
         options = {"databaseURL": self.url, "httpTimeout": settings.firebase_timeout_seconds}
         if settings.firebase_auth_uid != ADMIN:
             options["databaseAuthVariableOverride"] = {"uid": settings.firebase_auth_uid}
         name = f"profit-bridge-{os.getpid()}-{id(self)}"
-        self._app = firebase_admin.initialize_app(credential_of(settings), options, name)
+        self._app = firebase_admin.initialize_app(self._sign_in, options, name)
         self._root = db.reference(self.root, app=self._app)
         # The SDK has no public way to turn its retries off, or to time out a silent stream. Its
         # HTTP client gives both; this is the one private member of a library that we use.
         self._http: Any = self._root._client
-        _configure(self._http.session, self._http.base_url, _MeteredAdapter(acquire))
+        self._judge = DatabaseJudge(self.url, self._sign_in.account if self._sign_in else "owner")
+        Transport(self._judge, acquire).serve(self._http.session, self._http.base_url)
+        self._watchdog = Watchdog()
 
     def store_ticker_data(self, symbol: str, key: str, value: Any) -> str:
         """Store one value, as `store_many` does; return the path of its node."""
@@ -75,15 +83,13 @@ class FirebaseClient:
         try:
             if len(nodes) == 1:
                 ((path, value),) = nodes.items()
-                self._root.child(path).set(value)
+                self._call(lambda: self._root.child(path).set(value))
             else:
-                self._root.update(nodes)
-        except FIREBASE_ERRORS as error:
-            if isinstance(error, DENIED) and len(updates) == 1:
+                self._call(lambda: self._root.update(nodes))
+        except Denied:
+            if len(updates) == 1:
                 self._raise_if_outdated(updates[0])
-            raise translate(error, "write", self.url) from None
-        except (ValueError, TypeError) as error:
-            raise GiveUp(f"Firebase cannot store this value: {error}") from None
+            raise
 
     def get(self, path: str = "", *, shallow: bool = False) -> Any:
         """Return the value at `path` below the root; None if there is none.
@@ -92,12 +98,7 @@ class FirebaseClient:
             path: The node; the root itself by default.
             shallow: Return True in place of each child that has children.
         """
-        try:
-            return self._node(path).get(shallow=shallow)
-        except FIREBASE_ERRORS as error:
-            raise translate(error, "read", self.url) from None
-        except ValueError as error:
-            raise GiveUp(f"cannot read from Firebase at {self.url}: {error}") from None
+        return self._call(lambda: self._read(self._node(path), shallow=shallow))
 
     def keys(self, path: str = "") -> list[str]:
         """Return the keys of the children at `path`, without reading what is below them."""
@@ -110,14 +111,9 @@ class FirebaseClient:
         Args:
             path: The node, below the root.
             max_silence: Seconds without a byte after which reading fails.
-
-        Raises:
-            OSError: Firebase cannot be reached.
-            GoogleAuthError: Google does not accept the credentials.
         """
         session: requests.Session = self._http.create_listener_session()
-        # A proxy named in the environment does not apply to a database on this machine.
-        session.trust_env = self.url.startswith("https")
+        Transport(self._judge).serve(session, self._http.base_url)
         return session.get(
             f"{self._http.base_url}{self._node(path).path}.json",
             params=self._http.params,
@@ -128,20 +124,35 @@ class FirebaseClient:
 
     def health_check(self) -> bool:
         """Write, read and delete a value below HEALTH_CHECK_PATH; return whether it was there."""
-        node = db.reference(f"{HEALTH_CHECK_PATH}/{uuid.uuid4().hex}", app=self._app)
-        value = {"written": datetime.now(UTC).isoformat()}
+        parent = db.reference(HEALTH_CHECK_PATH, app=self._app)
+        key, value = uuid.uuid4().hex, {"written": datetime.now(UTC).isoformat()}
+        self._call(lambda: parent.update({key: value}))
         try:
-            node.set(value)
-            try:
-                return bool(node.get() == value)
-            finally:
-                node.delete()
-        except FIREBASE_ERRORS as error:
-            raise translate(error, "write", self.url) from None
+            return bool(self._call(lambda: self._read(parent.child(key))) == value)
+        finally:
+            self._call(lambda: parent.update({key: None}))
 
     def close(self) -> None:
         """Close the connections."""
         firebase_admin.delete_app(self._app)
+        if self._sign_in:
+            self._sign_in.close()
+
+    def _call(self, request: Callable[[], T]) -> T:
+        """Send a request that ends by its deadline; sign in anew, once, where that can help."""
+        with self._watchdog.limit(CALL_SECONDS):
+            try:
+                return request()
+            except TokenRejected:
+                if not (self._sign_in and self._sign_in.renew()):
+                    raise
+                return request()
+
+    def _read(self, node: db.Reference, *, shallow: bool = False) -> Any:
+        try:
+            return node.get(shallow=shallow)
+        except ValueError:
+            raise self._judge.not_a_database("read", "it answers with something else") from None
 
     def _node(self, path: str) -> db.Reference:
         return self._root.child(path) if path else self._root
@@ -168,52 +179,6 @@ def _is_canonical_time(text: Any) -> bool:
         return isinstance(text, str) and to_text(to_microseconds(text)) == text
     except RejectMessage:
         return False
-
-
-def credential_of(settings: Settings) -> credentials.Base | None:
-    """Return the credentials to sign in with; None for an emulator. Open no connection.
-
-    Raises:
-        WrongSetting: The settings name no database, or no usable key file.
-    """
-    path = settings.credentials_file
-    if path is None:
-        return None
-    try:
-        return credentials.Certificate(str(path))
-    except (OSError, ValueError) as error:
-        raise WrongSetting(
-            f"GOOGLE_APPLICATION_CREDENTIALS: {path} is not the key file of a service account: "
-            f"{error}"
-        ) from None
-
-
-class _MeteredAdapter(requests.adapters.HTTPAdapter):
-    """Reports the size of every write before it is sent; never retries.
-
-    The SDK's own retries would block a task for 7 s, and would not renew its lease.
-    """
-
-    def __init__(self, acquire: Callable[[int], None] | None) -> None:
-        super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)
-        self._acquire = acquire
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
-        if self._acquire and request.method != "GET":
-            self._acquire(len(request.body or b""))
-        return super().send(request, *args, **options)
-
-
-def _configure(session: requests.Session, url: str, adapter: requests.adapters.HTTPAdapter) -> None:
-    """Make the SDK's session use `adapter`, and read the environment only once.
-
-    At every call, requests would look there for proxies and certificates: a third of its cost.
-    """
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, adapter)
-    environment = session.merge_environment_settings(url, {}, None, None, None)
-    session.proxies, session.verify = environment["proxies"], environment["verify"]
-    session.trust_env = False
 
 
 def firebase_of_this_process(settings: Settings) -> FirebaseClient:

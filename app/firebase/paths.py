@@ -1,5 +1,6 @@
 """The layout of the tree below FIREBASE_ROOT, and the escaping of its keys."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.domain import Update
+from app.errors import GiveUp
 
 # RTDB forbids . $ # [ ] / and controls in keys; ? % + do not survive the path of a URL, where RTDB
 # reads a plus as a blank.
@@ -36,7 +38,13 @@ def nodes_of(update: Update) -> dict[str, Any]:
     """Return the nodes that an update sets, by path.
 
     A price has no node of its own: its fields go beside the symbol's other children.
+
+    Raises:
+        GiveUp: No JSON can be made of the value. Nothing is sent then, so a failure of the network
+            is never blamed on a value.
     """
+    if update.value is None:
+        raise GiveUp("Firebase cannot store this value: it is null")
     if update.key != "price" or not isinstance(update.value, Mapping):
         return {node_path(update.symbol, update.key): _escape_keys_in(update.value)}
     fields = {**update.value, "last_updated": datetime.now(UTC).isoformat(timespec="microseconds")}
@@ -46,10 +54,12 @@ def nodes_of(update: Update) -> dict[str, Any]:
 
 
 def _escape_keys_in(value: Any) -> Any:
-    if isinstance(value, str | float | int):
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, Mapping):
         return {escape_key(str(name)): _escape_keys_in(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_escape_keys_in(inner) for inner in value]
-    return value
+    if value is None:
+        return None
+    raise GiveUp(f"Firebase cannot store this value: {value!r:.40} is no JSON")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import google.auth.exceptions
 import requests
 import urllib3
 
+from app.errors import ProfitBridgeError
 from app.firebase.client import FirebaseClient
 from app.firebase.events import CHANGES, Event, parse_events
 from app.firebase.paths import node_path
@@ -85,7 +85,7 @@ class Stream:
                 OSError,  # includes requests.RequestException
                 ValueError,
                 urllib3.exceptions.HTTPError,
-                google.auth.exceptions.GoogleAuthError,
+                ProfitBridgeError,
             ) as error:
                 self._problem = _summary(error)
             finally:
@@ -94,10 +94,6 @@ class Stream:
 
     def _listen(self) -> None:
         with self._client.stream(self._path, _MAX_SILENCE) as response:
-            if not response.ok:
-                raise ConnectionError(
-                    f"Firebase answered {response.status_code}: {response.text[:200]}"
-                )
             for event in parse_events(_lines(response)):
                 self._response, self._problem = response, ""
                 self._last_event_at = time.monotonic()
@@ -119,6 +115,8 @@ def _lines(response: requests.Response) -> Iterator[str]:
 
 def _summary(error: Exception) -> str:
     """What is wrong, without the layers that the error passed through."""
+    if isinstance(error, ProfitBridgeError):
+        return str(error)
     inner: Any = error
     while getattr(inner, "args", None) and isinstance(inner.args[0], Exception):
         inner = inner.args[0]

@@ -169,7 +169,7 @@ def faults_of(
         "firebase key": (
             base | real | {"GOOGLE_APPLICATION_CREDENTIALS": str(key)},
             {"firebase": FAIL, "front end": SKIPPED} | FIGURES,
-            "download the key again",
+            "correct GOOGLE_APPLICATION_CREDENTIALS",
         ),
         "daily file torn": (
             base | {"PROFIT_BASE_PATH": str(torn)},

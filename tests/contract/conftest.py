@@ -202,3 +202,22 @@ def listen() -> Iterator[Callable[[db.Reference], Callable[[], Heard]]]:
     yield start
     for registration in registrations:
         registration.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the writer concluded from each answer of the fake Google."""
+    rows = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == "answer"
+    ]
+    if not rows:
+        return
+    write = terminalreporter.write_line
+    write("")
+    write(f"{'answer':<46}{'the writer concludes':<24}{'requests':>9}{'sign-ins':>9}  line")
+    for answer, concluded, sent, sign_ins, line in rows:
+        write(f"{answer:<46}{concluded:<24}{sent:>9}{sign_ins:>9}  {line}")

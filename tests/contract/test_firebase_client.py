@@ -217,7 +217,8 @@ def test_a_denial_is_for_an_operator(
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "means"), [(503, "internal_failure", RetryLater), (400, "x", Misconfigured)]
+    ("status", "error", "means"),
+    [(503, "internal_failure", RetryLater), (400, "invalid_grant", Misconfigured)],
 )
 def test_a_failed_sign_in_is_retried_if_the_failure_may_pass(
     tmp_path: Path, status: int, error: str, means: type[Exception]

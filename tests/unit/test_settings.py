@@ -25,6 +25,19 @@ from app.settings import described, load_settings
         ("CELERY_BROKER_URL", "amqp://localhost"),
         ("FIREBASE_DATABASE_URL", "my-database"),
         ("FIREBASE_DATABASE_URL", "http://my-database.firebaseio.com"),
+        (
+            "FIREBASE_DATABASE_URL",
+            "https://console.firebase.google.com/project/p/database/p-default-rtdb/data",
+        ),
+        ("FIREBASE_DATABASE_URL", "https://p.firebaseio.com/services"),
+        ("FIREBASE_DATABASE_URL", "https://p.firebaseio.com/.json"),
+        ("FIREBASE_DATABASE_URL", "https://p.firebaseio.com?auth=secret"),
+        ("FIREBASE_DATABASE_URL", "https://user:secret@p.firebaseio.com"),
+        ("FIREBASE_DATABASE_URL", "https://my database.firebaseio.com"),
+        ("FIREBASE_DATABASE_URL", "https://localhost:99999"),
+        ("FIREBASE_DATABASE_URL", "https://localhost:0"),
+        ("FIREBASE_DATABASE_URL", "http://localhost:9000/?ns="),
+        ("FIREBASE_DATABASE_URL", "http://localhost:9000/?ns=a&ns=b"),
         ("FIREBASE_DATABASE_EMULATOR_HOST", "http://localhost:9000"),
         ("FIREBASE_DATABASE_EMULATOR_HOST", "localhost:90000"),
         ("FIREBASE_ROOT", "a.b"),
@@ -53,6 +66,21 @@ def test_a_wrong_setting_names_itself_and_the_fix(name: str, value: str) -> None
     assert refused.value.exit_code == 2
     assert str(refused.value).startswith(f"{name}=")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://p-default-rtdb.firebaseio.com",
+        "https://p-default-rtdb.firebaseio.com/",
+        "https://p-default-rtdb.europe-west1.firebasedatabase.app",
+        "https://localhost:8443",
+        "http://localhost:9000/?ns=p",
+        "http://[::1]:9000?ns=p",
+    ],
+)
+def test_the_address_of_a_database_is_taken(url: str) -> None:
+    assert load_settings({"FIREBASE_DATABASE_URL": url}).database_url == url
 
 
 def test_every_setting_has_the_default_of_the_contract() -> None:

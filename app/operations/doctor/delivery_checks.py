@@ -12,7 +12,9 @@ from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
 from app.firebase import (
     HEALTH_CHECK_PATH,
     DatabaseNotFound,
+    Denied,
     FirebaseClient,
+    NotADatabase,
     anybody_may_read,
     node_path,
 )
@@ -87,8 +89,8 @@ def firebase(deployment: Deployment) -> Finding:
     try:
         client = FirebaseClient(settings)
     except StopProgram as error:
-        fix = "download the key again: Firebase console, Project settings, Service accounts"
-        return Finding(FAIL, str(error), fix)
+        variable = str(error).split()[0].rstrip(":")
+        return Finding(FAIL, str(error), f"correct {variable}")
     try:
         is_healthy = client.health_check()
     except (RetryLater, Misconfigured) as error:
@@ -151,10 +153,14 @@ def _firebase_fix(error: ProfitBridgeError, settings: Settings) -> str:
     variable = "FIREBASE_DATABASE_URL"
     if settings.firebase_database_emulator_host:
         variable = "FIREBASE_DATABASE_EMULATOR_HOST"
+    if isinstance(error, NotADatabase):
+        return f"correct {variable}, or let whatever answers in its place pass requests to it"
     if isinstance(error, RetryLater):
         return f"if this persists, correct {variable}, or let this machine reach that address"
     if isinstance(error, DatabaseNotFound):
         return f"correct {variable}"
+    if not isinstance(error, Denied):
+        return "correct GOOGLE_APPLICATION_CREDENTIALS, or this machine's clock"
     return (
         "give the service account the right to write, and the database "
         f"a rule that allows writing to {HEALTH_CHECK_PATH}"
