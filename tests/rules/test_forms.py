@@ -10,7 +10,7 @@ import pytest
 from app.dev.rtdb.rules import load_rules
 from app.dev.rtdb.tree import RtdbError, RtdbTree
 from tests.node import node_for
-from tests.rules.cases import BRIDGE, NOBODY, SOFI, USER, Case, performance, tree
+from tests.rules.cases import BRIDGE, HEALTH_CHECK, NOBODY, SOFI, USER, Case, performance, tree
 from tests.rules.forms import FORMS, PUBLIC, SIGNED_IN, filled_in, rules_of, shown
 from tests.rules.test_database_rules import HERE, judged
 
@@ -97,8 +97,16 @@ def test_who_reads_our_node_is_what_the_form_says(form: Path, root: str, judge: 
         Case("a user writes", False, USER, "write", place, performance()),
         Case("the bridge writes", True, BRIDGE, "write", place, performance()),
         Case("the bridge writes something else", False, BRIDGE, "write", place, {"total": 1}),
+        Case("the bridge tries to write", True, BRIDGE, "write", HEALTH_CHECK, {"written": "now"}),
         Case("everybody reads the news", root != "services", NOBODY, "read", "desk/news"),
     ]
     _, merged, elsewhere = shown()
     rules = filled_in(merged if root == "services" else elsewhere, form)
     assert judge(rules, cases) == {case.name: case.allowed for case in cases}
+
+
+def test_who_may_read_everything_goes_on_reading_in_either_form(judge: Judge) -> None:
+    case = Case("nobody reads", True, NOBODY, "read", "services", there=tree(performance()))
+    for form in FORMS:
+        rules = {"rules": {".read": True} | rules_of(form)["rules"]}
+        assert judge(rules, [case]) == {"nobody reads": True}
