@@ -7,7 +7,7 @@ import click
 import redis
 
 from app.errors import WrongUse
-from app.messaging import connect, reaching
+from app.messaging import connect, fix_for, is_refusal, reaching
 from app.settings import Settings
 from app.urls import masked
 
@@ -51,24 +51,49 @@ def refuse_real_database(settings: Settings, not_real: bool) -> None:
         )
 
 
-def refuse_same_deployment(settings: Settings, target: str) -> None:
-    """Raise WrongUse if the target is the Redis of these settings, and no local database is set.
+def refuse_same_deployment(settings: Settings, target: str, journal_position: str) -> None:
+    """Raise WrongUse if reports sent to the target could be counted by the ledger's own bridge.
+
+    Args:
+        settings: The settings of the deployment.
+        target: The Redis to send to.
+        journal_position: The position up to which the ledger has recorded its journal.
 
     Raises:
         RetryLater: The target cannot be reached.
     """
-    if settings.firebase_database_emulator_host is None and _is_same(settings.redis_url, target):
-        raise WrongUse(
-            f"--to {masked(target)} is REDIS_URL, the deployment that recorded this day: it would "
-            "count the day a second time"
-        )
-
-
-def _is_same(ours: str, target: str) -> bool:
     with reaching(target, "--to"), connect(target) as client:
-        identity = client.info("server")["run_id"]
+        identity = client.info("server").get("run_id")
+        has_journal = _has_entry(client, settings.names.journal, journal_position)
+    if _is_at(settings.redis_url, identity):
+        reason = "is REDIS_URL, the deployment that recorded this day"
+    elif has_journal:
+        reason = "has the journal that this ledger was recorded from"
+    else:
+        return
+    raise WrongUse(f"--to {masked(target)} {reason}: it would count the day a second time")
+
+
+def _has_entry(client: redis.Redis, journal: str, position: str) -> bool:
+    """Return whether the journal has this entry in any database: pub/sub reaches all of them."""
+    with client.client() as connection:  # type: ignore[no-untyped-call]
+        for name in connection.info("keyspace"):
+            connection.execute_command("SELECT", name.removeprefix("db"))
+            if connection.xrange(journal, position, position):
+                return True
+    return False
+
+
+def _is_at(url: str, identity: str | None) -> bool:
+    """Return whether the Redis at REDIS_URL has this identity; False if it is down."""
     try:
-        with connect(ours) as client:
-            return bool(client.info("server")["run_id"] == identity)
-    except (redis.RedisError, OSError):
-        return False  # ours is down, and the target is not
+        with connect(url) as client:
+            return bool(client.info("server").get("run_id") == identity)
+    except (redis.RedisError, OSError) as error:
+        is_down = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+        if is_down and not is_refusal(error):
+            return False
+        raise WrongUse(
+            f"cannot tell whether --to is the deployment that recorded this day: REDIS_URL="
+            f"{masked(url)}: {error}: {fix_for(error)}"
+        ) from None

@@ -7,6 +7,7 @@ from app.messaging.client import (
     bare_connection,
     connect,
     fix_for,
+    is_refusal,
     reaching,
 )
 from app.messaging.journal import NEWEST, START, Journal, JournalEntry, append, journal_name
@@ -29,6 +30,7 @@ __all__ = [
     "bare_connection",
     "connect",
     "fix_for",
+    "is_refusal",
     "journal_name",
     "listening_bridges",
     "pack",

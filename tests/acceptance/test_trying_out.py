@@ -2,7 +2,9 @@
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from app.channels import AGGREGATE
 from app.dev.processes import free_port
 from app.dev.redis_server import start_redis
 from app.domain import date_of
+from app.publisher import RedisPublisher
 from tests.recorded import hour, made, record
-from tests.system import JOURNAL, System, run, run_here, today, wait_until
+from tests.system import JOURNAL, System, report, run, run_here, today, wait_until
 
 FIELDS = ("total", "unrealized", "realized", "converted")
 REAL = {
@@ -295,13 +298,65 @@ def test_a_replay_that_cannot_be_is_one_line(
     one_line(done.stderr, error)
 
 
+@pytest.mark.parametrize("emulator", ["", "127.0.0.1:9000"])
+@pytest.mark.parametrize("database", [0, 7])
 def test_a_day_is_not_replayed_into_the_deployment_that_it_is_of(
+    desk: System, recorded: dict[str, str], emulator: str, database: int
+) -> None:
+    before = journaled(desk)
+    ours = {
+        "REDIS_URL": desk.redis_server.url.replace("127.0.0.1", "localhost"),
+        "FIREBASE_DATABASE_EMULATOR_HOST": emulator,
+    }
+    target = f"{desk.redis_server.url[:-1]}{database}"
+    words = ("replay", "--day", DATE, "--to", target, "--speed", "1000")
+    done = run_here(recorded | ours, *words)
+    assert done.returncode == 2
+    one_line(done.stderr, "is REDIS_URL", "a second time")
+    assert journaled(desk) == before
+
+
+@pytest.mark.parametrize("database", [0, 7])
+def test_a_ledger_knows_its_deployment_whatever_redis_url_says(desk: System, database: int) -> None:
+    with closing(RedisPublisher(desk.redis_server.url, spool=desk.folder / "spool")) as publisher:
+        publisher.publish("PROFIT_REPORT", report("REPL", 1), "bot")
+    wait_until(lambda: "REPL" in desk.daily_file(), "the report")
+    before = journaled(desk)
+    target = f"{desk.redis_server.url[:-1]}{database}"
+    words = ("replay", "--day", str(date_of(today())), "--to", target, "--speed", "100000")
+    done = desk.command(*words, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert done.returncode == 2, done.stderr
+    one_line(done.stderr, "has the journal that this ledger was recorded from", "a second time")
+    assert journaled(desk) == before
+
+
+def test_a_replay_that_cannot_tell_whose_redis_it_is_sends_nothing(
     desk: System, recorded: dict[str, str]
 ) -> None:
     before = journaled(desk)
-    ours = {"REDIS_URL": desk.redis_server.url.replace("127.0.0.1", "localhost")}
+    wrong = {"REDIS_URL": desk.redis_server.url.replace("redis://", "redis://nobody:wrong@")}
     words = ("replay", "--day", DATE, "--to", desk.redis_server.url, "--speed", "1000")
-    done = run_here(recorded | ours, *words)
+    done = run_here(recorded | wrong, *words)
     assert done.returncode == 2
-    one_line(done.stderr, "a second time")
+    one_line(done.stderr, "cannot tell whether --to is the deployment", "correct the password in")
     assert journaled(desk) == before
+
+
+def test_what_a_replay_leaves_unsent_is_sent_by_nobody(
+    recorded: dict[str, str], tmp_path: Path
+) -> None:
+    server = start_redis(tmp_path)
+    words = ("replay", "--day", DATE, "--speed", "20", "--to", server.url)
+
+    def end_when_it_sends() -> None:
+        with closing(redis.Redis.from_url(server.url)) as client:
+            wait_until(lambda: bool(client.exists(JOURNAL)), "a report")
+        server.end(within=0)
+
+    ending = threading.Thread(target=end_when_it_sends)
+    ending.start()
+    done = run_here(recorded, *words)
+    ending.join()
+    assert done.returncode == 1
+    one_line(done.stderr, f"not all of {DATE} was sent: ", "did not take the last of them")
+    assert not (tmp_path / "spool").exists()
