@@ -76,8 +76,8 @@ def report(
     data = _data(symbol, amounts, timestamp)
     to_send = _checked(data, sender)
     round_trip = RoundTrip(settings, to_send) if wait else None
-    # What the sender logs about an unreachable Redis is printed below, in words for people.
-    logging.getLogger("app.publisher.sender").setLevel(logging.ERROR)
+    # What the publisher logs about an unreachable Redis is printed below, in words for people.
+    logging.getLogger("app.publisher").setLevel(logging.ERROR)
     publisher = RedisPublisher(
         settings.redis_url, spool=settings.publisher_spool_path, account=settings.account
     )
