@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ from tests.system import System, envelope, report, run, today, wait_until
 
 OF_REDIS = {
     *("redis eviction", "redis memory", "redis persistence", "clock"),
-    *("bridge", "journal", "broker", "queue", "worker", "failed stores"),
+    *("bridge", "publishers", "journal", "broker", "queue", "worker", "failed stores"),
 }
 FIGURES = {"figures in Firebase": SKIPPED}
 
@@ -157,7 +158,7 @@ def faults_of(
         "bridge, and a Redis that is not as it should be": (
             base | {"REDIS_URL": other.url, "CELERY_BROKER_URL": system.redis_server.url},
             {"redis eviction": FAIL, "redis memory": WARN, "redis persistence": WARN}
-            | {"bridge": FAIL}
+            | {"bridge": FAIL, "publishers": SKIPPED}
             | FIGURES,
             "set appendonly yes",
         ),
@@ -247,7 +248,7 @@ def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Pa
     assert done.returncode == 0, done.stdout
     skipped = done.stdout.count("skipped ")
     assert skipped > 0
-    assert done.stdout.endswith(f"\nall is well, but {skipped} of 19 were skipped\n")
+    assert done.stdout.endswith(f"\nall is well, but {skipped} of 20 were skipped\n")
 
 
 @pytest.mark.parametrize(
@@ -268,6 +269,31 @@ def test_a_redis_that_runs_and_takes_no_writes_is_not_started_again(
 
 def doctor(system: System, *options: str) -> subprocess.CompletedProcess[str]:
     return system.run("-m", "app", "doctor", *options)
+
+
+def test_another_program_that_publishes_figures_is_named(system: System) -> None:
+    system.start_bridge()
+    figures = {"data": {"symbol": "SOFI", "total": 1}, "sender": "profit_calculator"}
+    is_over = threading.Event()
+
+    def publish() -> None:
+        while not is_over.wait(0.05):
+            system.redis.publish("TICKER_PERFORMANCE_SOFI", json.dumps(figures))
+            system.redis.publish("TICKER_PERFORMANCE_AGGREGATE", "{")
+            system.report("SOFI", 1)
+
+    former = threading.Thread(target=publish)
+    former.start()
+    try:
+        found = examined(system.environment)["publishers"]
+    finally:
+        is_over.set()
+        former.join()
+    assert found.status == FAIL
+    names = "a program that names no sender, profit_calculator"
+    assert found.found == f"figures on TICKER_PERFORMANCE_* come from {names} too"
+    heard = "nobody published within a moment on TICKER_PERFORMANCE_*"
+    assert examined(system.environment)["publishers"] == Finding(OK, heard)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -1,9 +1,12 @@
 """The bridge, and the reports that wait for it."""
 
+import json
+import time
 from contextlib import closing
 from typing import Any
 
 from app.accounting import LedgerReader
+from app.channels import SENDER
 from app.errors import StopProgram
 from app.messaging import SAME_REPORTS, Journal, JournalEntry, listening_bridges
 from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
@@ -11,6 +14,7 @@ from app.operations.doctor.findings import FAIL, OK, WARN, Deployment, Finding
 _LONG_WAIT = 5.0
 """Seconds. A bridge reads the journal once a second; this is enough after a failed read, too."""
 
+_LISTEN_SECONDS = 1.5
 _NEARLY_FULL = 0.9
 _MAX_READ = 1_000
 
@@ -29,9 +33,42 @@ def bridge(deployment: Deployment) -> Finding:
         found = f"{len(databases)} bridges listen on {channel}, in databases {listed}"
         return Finding(FAIL, found, SAME_REPORTS)
     if listeners > 1:
-        fix = "stop what else counts reports: a second bridge would publish every figure again"
+        fix = (
+            "stop what else counts reports, such as another profit calculator: "
+            "it publishes every figure again"
+        )
         return Finding(WARN, f"{listeners} programs listen on {channel}", fix)
     return Finding(OK, f"one program listens on {channel}")
+
+
+def publishers(deployment: Deployment) -> Finding:
+    """Listen for a moment, and check that nobody else publishes figures where the bridge does."""
+    channels = deployment.settings.names.ticker_performance + "*"
+    senders = set()
+    client: Any = deployment.redis
+    with client.pubsub(ignore_subscribe_messages=True) as subscription:
+        subscription.psubscribe(channels)
+        until = time.monotonic() + _LISTEN_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            message = subscription.get_message(timeout=left)
+            if message is not None:
+                senders.add(_sender_of(message["data"]))
+    others = sorted(senders - {SENDER})
+    if others:
+        found = f"figures on {channels} come from {', '.join(others)} too"
+        fix = (
+            "stop that program: what listens there, and Firebase, would show now one, now the other"
+        )
+        return Finding(FAIL, found, fix)
+    heard = "only the bridge publishes" if senders else "nobody published within a moment"
+    return Finding(OK, f"{heard} on {channels}")
+
+
+def _sender_of(message: bytes) -> str:
+    try:
+        return repr(json.loads(message)["sender"]).strip("'")
+    except (ValueError, LookupError, TypeError):
+        return "a program that names no sender"
 
 
 def journal(deployment: Deployment) -> Finding:

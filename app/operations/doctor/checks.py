@@ -24,6 +24,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("daily file", ledger_checks.daily_file, needs=("ledger",)),
         Check("rejected", ledger_checks.rejected, needs=("ledger",)),
         Check("bridge", bridge_checks.bridge, needs=_REDIS),
+        Check("publishers", bridge_checks.publishers, needs=("bridge",)),
         Check("journal", bridge_checks.journal, needs=_REDIS),
         Check("broker", redis_checks.broker_reachable, needs=() if has_own_broker else _REDIS),
         *([broker_eviction] if has_own_broker else []),
