@@ -66,27 +66,29 @@ class Environment:
         return int(text)
 
     def account(self) -> str:
-        account = self._given(_ACCOUNT)
         try:
-            return checked_account(account)
+            return checked_account(self._given(_ACCOUNT), _ACCOUNT)
         except ValueError as error:
-            raise WrongPublisherSetting(f"{_ACCOUNT}={account}: {error}") from None
+            raise WrongPublisherSetting(str(error)) from None
 
     def _given(self, name: str) -> str:
         return (self._values.get(name) or "").strip()
 
 
-def checked_account(account: str) -> str:
+def checked_account(account: str, source: str = "account") -> str:
     """Return the account if bridges take it too, or if it is empty.
 
     Raises:
-        ValueError: it cannot be used; the text says what it must be.
+        ValueError: it cannot be used; the text names its source and what it must be.
     """
-    if account and not re.fullmatch(r"(?!\d{4}$|TICKER_)[A-Za-z0-9][A-Za-z0-9_-]{0,31}", account):
+    if account and not re.fullmatch(
+        r"(?!\d{4}$|TICKER_)[A-Za-z0-9][A-Za-z0-9_-]{0,31}", str(account)
+    ):
         raise ValueError(
-            "must be 1 to 32 letters, digits, - and _, such as paper; no year, and no TICKER_..."
+            f"{source}={account}: must be 1 to 32 letters, digits, - and _, such as paper; "
+            "no year, and no TICKER_..."
         )
-    return account
+    return str(account)
 
 
 def _from_dotenv() -> dict[str, str | None]:

@@ -72,10 +72,15 @@ def names_in_use(client: redis.Redis) -> set[str]:
 def test_two_accounts_on_one_redis_share_no_figure_task_order_or_refused_message(
     system: System,
 ) -> None:
+    system.environment["PUBLISHER_SPOOL_PATH"] = str(system.folder / "spool")
     workers = {}
     for account, *_ in reversed(DEPLOYMENTS):
         system.start_bridge(ACCOUNT=account)
         workers[account] = system.start_worker(ACCOUNT=account)
+        first = system.command("report", "S0", "--realized", "0", "--wait", ACCOUNT=account)
+        assert first.returncode == 0, first.stderr
+        log = workers[account].log
+        wait_until(lambda: " succeeded in " in log.read_text(), "a task")  # noqa: B023
         if account:
             assert names_in_use(system.redis) == {account}
     with (
@@ -83,8 +88,7 @@ def test_two_accounts_on_one_redis_share_no_figure_task_order_or_refused_message
         system.listening("paper:TICKER_PERFORMANCE_*") as paper,
     ):
         for account, _, bot, amount in DEPLOYMENTS:
-            settings = {"ACCOUNT": account, "PUBLISHER_SPOOL_PATH": str(system.folder / "spool")}
-            system.start("bot", "-c", BOT, str(amount), bot, **settings)
+            system.start("bot", "-c", BOT, str(amount), bot, ACCOUNT=account)
             assert not system.run("-c", FAILING_TASK, ACCOUNT=account).returncode
         heard = {"": live.wait_for(2 * REPORTS), "paper": paper.wait_for(2 * REPORTS)}
 
@@ -136,9 +140,11 @@ def test_two_bridges_that_hear_each_other_say_so_and_a_restarted_one_hears_nobod
     bridges["1"].end()
     wait_until(lambda: "no_other_bridges" in bridges["0"].log.read_text(), "word of the end")
     system.start_bridge("subscriber")
+    shown = system.redis.pubsub_channels("profit-bridge:bridge:*")
     bridges["0"].signal(signal.SIGKILL)
     restarted = system.start_bridge()
     system.report("SOFI", 1)
     wait_until(lambda: system.total() == 1, "the report counted")
     assert bridge_check(system)["status"] == "ok"
     assert "other_bridges" not in restarted.log.read_text()
+    assert system.redis.pubsub_channels("profit-bridge:bridge:*") == shown, "of the same ledger"

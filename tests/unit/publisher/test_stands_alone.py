@@ -106,7 +106,7 @@ def test_it_refuses_the_accounts_that_the_bridge_refuses(account: str, tmp_path:
         load_settings({"ACCOUNT": account})
     with pytest.raises(ValueError, match="must be 1 to 32 letters") as refused:
         RedisPublisher(URL, spool=tmp_path, account=account)
-    assert str(wrong.value) == f"ACCOUNT={account}: {refused.value}"
+    assert str(refused.value) == str(wrong.value).replace("ACCOUNT=", "account=")
 
 
 def test_a_report_is_journaled_with_the_command_of_the_bridge() -> None:
