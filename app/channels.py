@@ -44,6 +44,8 @@ class RedisNames:
         """Prefix of the channels by which bridges find each other: see `app.messaging.presence`."""
         self.open_slots = ours + "open"
         """Sorted set of the slots that are not stored yet, by the time (ms) they are overdue."""
+        self.open_orders = ours + "open-orders"
+        """The same for orders, so that they wait for each other only."""
         self.revision = ours + "revision"
         """The highest revision so far."""
         self.slot = ours + "newest:"

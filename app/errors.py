@@ -40,7 +40,13 @@ class RejectMessage(ProfitBridgeError):
 
 
 class RetryLater(ProfitBridgeError):
-    """The other side cannot be reached or is overloaded: the same call may succeed later."""
+    """The other side cannot be reached or is overloaded: the same call may succeed later.
+
+    Attributes:
+        retry_after: In how many seconds, if that is known.
+    """
+
+    retry_after: float | None = None
 
 
 class OutcomeUnknown(RetryLater):

@@ -19,6 +19,7 @@ from app.delivery.register import (
     ProposalStatus,
 )
 from app.delivery.store import (
+    MAX_REQUEST_BYTES,
     MAX_ROUNDS,
     FirebaseWriter,
     LatestValueStore,
@@ -31,6 +32,7 @@ __all__ = [
     "BULK_SIZE",
     "LEASE_SECONDS",
     "LONGEST_WRITE_SECONDS",
+    "MAX_REQUEST_BYTES",
     "MAX_REVISION",
     "MAX_ROUNDS",
     "MAX_SINGLE_TASKS",

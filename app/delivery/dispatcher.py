@@ -11,7 +11,8 @@ import structlog
 
 from app.delivery.conflating_queue import ConflatingQueue, Slot
 from app.delivery.register import Candidate, LatestValueRegister
-from app.domain import PERFORMANCE, Update
+from app.delivery.store import MAX_REQUEST_BYTES
+from app.domain import ORDERS, PERFORMANCE, Update
 from app.errors import RetryLater
 from app.timing import Backoff, Timer
 
@@ -22,6 +23,9 @@ MAX_SINGLE_TASKS = 8
 
 BULK_SIZE = 500
 """The most slots in one bulk task."""
+
+ORDER_BYTES = 1024 * 1024
+"""How much is announced of orders before it is the turn of figures again."""
 
 MAX_TASKS_WAITING = 4
 """While this many tasks wait for a worker, changes wait here and are conflated. More may be
@@ -59,6 +63,9 @@ class Dispatcher:
     becomes overdue there and is dispatched again. What a slow broker or a slow Firebase holds up
     is bounded by the number of slots, and never holds up the caller of `put`.
 
+    Orders do not conflate, and may be many and large. They are announced as they come, and then
+    wait in the register: only one task with orders is on its way at a time.
+
     Args:
         queue: Where tasks are enqueued.
         register: Where values are announced.
@@ -79,9 +86,12 @@ class Dispatcher:
         self._closing = threading.Event()
         self._overdue_check = Timer(_OVERDUE_CHECK_SECONDS)
         self._is_behind = self._came_in = False
+        self._orders_taken: list[Candidate] = []
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.tasks_waiting = 0
         """How many tasks no worker had taken at the last check."""
+        self.orders_open = 0
+        """How many orders are announced and not stored."""
         self.stalled = ""
         """Why nothing can be dispatched at the moment; empty: it can."""
 
@@ -137,7 +147,10 @@ class Dispatcher:
                     return
                 began = time.monotonic()
                 self._dispatch()
-                self._redispatch_overdue()
+                is_check_due = self._overdue_check.is_due()
+                if is_check_due:
+                    self._redispatch_overdue()
+                self._dispatch_orders(is_check_due)
                 self._rest(time.monotonic() - began)
             except RetryLater as error:
                 self.stalled = str(error)
@@ -165,12 +178,12 @@ class Dispatcher:
     def _wait_for_changes(self) -> bool:
         """Wait until there are changes, or overdue slots are to be checked. False if closed."""
         if not self._changed and not self._closing.is_set():
-            self._wake.wait(_OVERDUE_CHECK_SECONDS)
+            self._wake.wait(_POLL_SECONDS if self.orders_open else _OVERDUE_CHECK_SECONDS)
         self._wake.clear()
         return bool(self._changed) or not self._closing.is_set()
 
     def _dispatch(self) -> None:
-        """Announce the slots that have waited longest, then enqueue their tasks.
+        """Announce the slots that have waited longest, except orders, then enqueue their tasks.
 
         Unless changes keep coming in, all of them are announced first. What is announced will be
         stored, whichever process dies, and Redis is quicker at it before the workers begin.
@@ -179,8 +192,7 @@ class Dispatcher:
         taken: dict[Slot, str | bytes] = {}
         announced: list[tuple[list[Candidate], bool]] = []
         try:
-            while self._changed and not (announced and self._is_busy()):
-                slots = self._changed.take(BULK_SIZE)
+            while not (announced and self._is_busy()) and (slots := self._changed.take(BULK_SIZE)):
                 taken |= slots
                 in_bulk = len(slots) > MAX_SINGLE_TASKS
                 announced.append((self._register.announce(_updates(slots, in_bulk)), in_bulk))
@@ -192,12 +204,29 @@ class Dispatcher:
 
     def _redispatch_overdue(self) -> None:
         """Enqueue tasks for slots whose own task was lost, or died."""
-        if not self._overdue_check.is_due():
-            return
         candidates = self._register.overdue(BULK_SIZE)
         if candidates:
             log.info("redispatched", slots=len(candidates))
             self._enqueue(candidates, in_bulk=len(candidates) > MAX_SINGLE_TASKS)
+
+    def _dispatch_orders(self, is_check_due: bool) -> None:
+        """Announce orders, and enqueue a task for the oldest unless one is on its way."""
+        orders = self._changed.take_orders(BULK_SIZE, ORDER_BYTES)
+        if orders:
+            try:
+                self._register.announce(_updates(orders, in_bulk=True))
+            except BaseException:
+                self._changed.put_back(orders)
+                raise
+        if not (orders or self.orders_open or is_check_due):
+            return
+        if not self._orders_taken:
+            self._orders_taken, self.orders_open = self._register.take_orders(
+                BULK_SIZE, MAX_REQUEST_BYTES
+            )
+        # If it cannot be enqueued, it is the first to be enqueued then.
+        self._enqueue(self._orders_taken, in_bulk=len(self._orders_taken) > 1)
+        self._orders_taken = []
 
     def _enqueue(self, candidates: Sequence[Candidate], in_bulk: bool) -> None:
         if in_bulk and candidates:
@@ -225,7 +254,9 @@ def _updates(slots: Mapping[Slot, str | bytes], in_bulk: bool) -> list[Update]:
         Update(
             symbol,
             key,
-            msgspec.Raw(value) if in_bulk and key == PERFORMANCE else msgspec.json.decode(value),
+            msgspec.Raw(value)
+            if in_bulk and (key == PERFORMANCE or key.startswith(ORDERS))
+            else msgspec.json.decode(value),
         )
         for (symbol, key), value in slots.items()
     ]

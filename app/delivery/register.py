@@ -48,7 +48,10 @@ as doubles. Far above this, different ones compare as equal, and a new value wou
 
 _NO_BREAK_SPACE = "\u00a0"
 
-SCRIPTS = ("announce", "overdue", "propose", "confirm", "extend", "release")
+SCRIPTS = ("announce", "overdue", "take_orders", "propose", "confirm", "extend", "release")
+Argument = str | bytes | int
+"""What is passed to a script."""
+
 _FOLDER = Path(__file__).with_name("lua")
 
 
@@ -82,6 +85,8 @@ class Write:
     update: Update
     revision: int
     fingerprint: str
+    size: int = 0
+    """Bytes of the value."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class ProposalOutcome:
 
 class LatestValueRegister:
     """The slots in Redis. Every method raises RetryLater if Redis cannot be used.
+
+    All slots of one call are those of orders, or none is.
 
     Args:
         settings: Where Redis is, and the names there.
@@ -121,12 +128,13 @@ class LatestValueRegister:
         Returns:
             The values to store: those that are not stored already.
         """
-        arguments: list[str | bytes | int] = [SLOT_TTL_SECONDS, _ms(GRACE_SECONDS)]
+        # Orders wait until they are taken.
+        grace = 0.0 if _are_orders(updates) else GRACE_SECONDS
+        arguments: list[Argument] = [SLOT_TTL_SECONDS, _ms(grace)]
         for update in updates:
             arguments += [_text(update), _fingerprint(update)]
-        revisions = self._run(
-            "announce", [self._names.revision, *map(self._slot, updates)], arguments
-        )
+        keys = [self._names.revision, *map(self._slot, updates)]
+        revisions = self._run("announce", keys, arguments, orders=_are_orders(updates))
         candidates = zip(updates, map(int, revisions), strict=True)
         return [Candidate(update, revision) for update, revision in candidates if revision]
 
@@ -135,11 +143,24 @@ class LatestValueRegister:
 
         Each is returned once in GRACE_SECONDS.
         """
-        slots = self._run("overdue", [], [limit, _ms(GRACE_SECONDS)])
-        return [
-            Candidate(self._update_in(slot.decode(), json.loads(value)), int(revision))
-            for slot, revision, value in slots
-        ]
+        return self._candidates(self._run("overdue", [], [limit, _ms(GRACE_SECONDS)]))
+
+    def take_orders(self, limit: int, most_bytes: int) -> tuple[list[Candidate], int]:
+        """Return the open orders whose turn it is, oldest first; none while others are on the way.
+
+        So a flood of orders waits here, and what workers have of it is bounded. What is taken and
+        not stored is returned again after GRACE_SECONDS.
+
+        Args:
+            limit: The most orders to return.
+            most_bytes: The most that their values may have together. One is returned in any case.
+
+        Returns:
+            The orders, and how many are open, these included.
+        """
+        arguments = [limit, _ms(GRACE_SECONDS), most_bytes]
+        count, taken = self._run("take_orders", [], arguments, orders=True)
+        return self._candidates(taken), count
 
     def propose(
         self, candidates: Sequence[Candidate], holder: str, *, resumed: bool, by_time: bool = False
@@ -153,7 +174,7 @@ class LatestValueRegister:
             by_time: Whether the revisions are the values' own times. Of two values of one time,
                 the one that is proposed later is the newer, and written even if they are equal.
         """
-        arguments: list[str | bytes | int] = [holder, _ms(LEASE_SECONDS), SLOT_TTL_SECONDS]
+        arguments: list[Argument] = [holder, _ms(LEASE_SECONDS), SLOT_TTL_SECONDS]
         arguments += [int(resumed), int(by_time)]
         for update, revision in candidates:
             if revision == ANY_REVISION:
@@ -174,7 +195,7 @@ class LatestValueRegister:
             refused: What Firebase will never take. These slots stay as they are until there is a
                 newer value.
         """
-        arguments: list[str | bytes | int] = [holder, _ms(LEASE_SECONDS)]
+        arguments: list[Argument] = [holder, _ms(LEASE_SECONDS)]
         for write in written:
             arguments += [write.revision, write.fingerprint, "written"]
         for write in refused:
@@ -195,13 +216,13 @@ class LatestValueRegister:
             outcome_unknown: Whether a write got no answer. The slots are then written once more
                 when it can land no more, whatever is stored in them meanwhile.
         """
-        slots = [self._slot(write.update) for write in writes]
-        self._run("extend", slots, [holder, _ms(seconds), _longest_write(outcome_unknown)])
+        arguments: list[Argument] = [holder, _ms(seconds), _longest_write(outcome_unknown)]
+        self._run_on("extend", [write.update for write in writes], arguments)
 
     def release(self, writes: Sequence[Write], holder: str, *, outcome_unknown: bool) -> None:
         """Give up slots, which are overdue from now on; `outcome_unknown` as for `extend`."""
-        slots = [self._slot(write.update) for write in writes]
-        self._run("release", slots, [holder, _longest_write(outcome_unknown)])
+        arguments: list[Argument] = [holder, _longest_write(outcome_unknown)]
+        self._run_on("release", [write.update for write in writes], arguments)
 
     def is_newest(self, write: Write) -> bool:
         """Whether its slot has no newer value by now."""
@@ -225,16 +246,34 @@ class LatestValueRegister:
         return int(revision)
 
     def _outcomes(
-        self, name: str, updates: Sequence[Update], arguments: Sequence[str | bytes | int]
+        self, name: str, updates: Sequence[Update], arguments: Sequence[Argument]
     ) -> list[ProposalOutcome]:
         if not updates:
             return []
-        replies = self._run(name, [*map(self._slot, updates)], arguments)
+        replies = self._run_on(name, updates, arguments)
         return [_outcome(update, *reply) for update, reply in zip(updates, replies, strict=True)]
 
-    def _run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+    def _run_on(self, name: str, updates: Sequence[Update], arguments: Sequence[Argument]) -> Any:
+        keys = [*map(self._slot, updates)]
+        return self._run(name, keys, arguments, orders=_are_orders(updates))
+
+    def _run(
+        self,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        *,
+        orders: bool = False,
+    ) -> Any:
+        open_slots = self._names.open_orders if orders else self._names.open_slots
         with reaching(self._url):
-            return self._scripts[name](keys=[self._names.open_slots, *keys], args=arguments)
+            return self._scripts[name](keys=[open_slots, *keys], args=arguments)
+
+    def _candidates(self, found: Sequence[tuple[bytes, bytes, bytes]]) -> list[Candidate]:
+        return [
+            Candidate(self._update_in(slot.decode(), json.loads(value)), int(revision))
+            for slot, revision, value in found
+        ]
 
     def _slot(self, update: Update) -> str:
         # The first blank ends the symbol. One inside a symbol becomes a no-break space, which no
@@ -256,8 +295,13 @@ def _outcome(update: Update, reply: bytes, *rest: bytes) -> ProposalOutcome:
     if status == ProposalStatus.WRITE:
         revision, value, fingerprint = rest
         newest = Update(update.symbol, update.key, json.loads(value))
-        return ProposalOutcome(status, Write(newest, int(revision), fingerprint.decode()))
+        write = Write(newest, int(revision), fingerprint.decode(), len(value))
+        return ProposalOutcome(status, write)
     return ProposalOutcome(status, held_seconds=int(rest[0]) / 1000 if rest else 0.0)
+
+
+def _are_orders(updates: Sequence[Update]) -> bool:
+    return bool(updates) and updates[0].is_order
 
 
 _encode = json.JSONEncoder(sort_keys=True).encode

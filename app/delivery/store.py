@@ -2,15 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from app.delivery.failed_stores import FailedStores
-from app.delivery.register import Candidate, LatestValueRegister, ProposalStatus, Write
+from app.delivery.register import (
+    Candidate,
+    LatestValueRegister,
+    ProposalOutcome,
+    ProposalStatus,
+    Write,
+)
 from app.domain import Update
 from app.errors import GiveUp, OutcomeUnknown, Outdated, RetryLater
 
 MAX_ROUNDS = 10
 """How often one execution of a task writes something newer before it leaves that to the next."""
+
+MAX_REQUEST_BYTES = 256 * 1024
+"""How much one request to Firebase writes. A larger value has a request of its own."""
 
 RETRY_MARGIN = 15.0
 """Seconds beyond its pause for which a task that will be retried reserves its slots."""
@@ -73,6 +83,8 @@ class LatestValueStore:
     ) -> StoreResult:
         """Propose values, then write the newest one of each slot that no other task is writing.
 
+        Orders are written last, and in requests of their own: they must not hold up the others.
+
         Args:
             candidates: One per slot.
             task: An id that all executions of one task share.
@@ -86,13 +98,26 @@ class LatestValueStore:
         Raises:
             Unfinished: Something is left to write.
         """
+        result = StoreResult()
         holder = self._register.new_holder(task)
-        outcomes = self._register.propose(candidates, holder, resumed=resumed, by_time=by_time)
+        for are_orders in (False, True):
+            group = [one for one in candidates if one.update.is_order == are_orders]
+            outcomes = self._register.propose(group, holder, resumed=resumed, by_time=by_time)
+            self._write_all(outcomes, holder, result, will_retry, retry_pause)
+        return result
+
+    def _write_all(
+        self,
+        outcomes: Sequence[ProposalOutcome],
+        holder: str,
+        result: StoreResult,
+        will_retry: bool,
+        retry_pause: float,
+    ) -> None:
+        """Write what was proposed, and what others propose meanwhile; arguments as for `store`."""
         statuses = [outcome.status for outcome in outcomes]
-        result = StoreResult(
-            current=statuses.count(ProposalStatus.CURRENT),
-            held=statuses.count(ProposalStatus.HELD),
-        )
+        result.current += statuses.count(ProposalStatus.CURRENT)
+        result.held += statuses.count(ProposalStatus.HELD)
         writes = [outcome.write for outcome in outcomes if outcome.write is not None]
         rounds = 0
         while writes:
@@ -100,18 +125,24 @@ class LatestValueStore:
                 self._register.extend(writes, holder, RETRY_MARGIN, outcome_unknown=False)
                 raise Unfinished(f"{len(writes)} values change faster than they are stored", 0.0)
             rounds += 1
-            try:
-                written, refused = self._write(writes, result)
-            except RetryLater as error:
-                unknown = isinstance(error, OutcomeUnknown)
-                if will_retry:
-                    seconds = retry_pause + RETRY_MARGIN
-                    self._register.extend(writes, holder, seconds, outcome_unknown=unknown)
-                else:
-                    self._register.release(writes, holder, outcome_unknown=unknown)
-                raise Unfinished(str(error), retry_pause) from None
-            # Values that others have proposed meanwhile are ours to write, too.
-            writes = self._register.confirm(written, holder, refused)
+            newer: list[Write] = []
+            requests = _requests(writes)
+            for number, request in enumerate(requests):
+                try:
+                    written, refused = self._write(request, result)
+                except RetryLater as error:
+                    left = [*newer, *chain.from_iterable(requests[number:])]
+                    unknown = isinstance(error, OutcomeUnknown)
+                    pause = retry_pause if error.retry_after is None else error.retry_after
+                    if will_retry:
+                        seconds = pause + RETRY_MARGIN
+                        self._register.extend(left, holder, seconds, outcome_unknown=unknown)
+                    else:
+                        self._register.release(left, holder, outcome_unknown=unknown)
+                    raise Unfinished(str(error), pause) from None
+                # Values that others have proposed meanwhile are ours to write, too.
+                newer += self._register.confirm(written, holder, refused)
+            writes = newer
         if ProposalStatus.HELD_BY_THIS_TASK in statuses:
             pause = max(
                 outcome.held_seconds
@@ -119,7 +150,6 @@ class LatestValueStore:
                 if outcome.status == ProposalStatus.HELD_BY_THIS_TASK
             )
             raise Unfinished("an earlier execution of this task died, or is still running", pause)
-        return result
 
     def _write(
         self, writes: Sequence[Write], result: StoreResult
@@ -149,3 +179,16 @@ class LatestValueStore:
         else:
             self._failed_stores.add(write.update, str(error))
             result.refused.append((write.update, error))
+
+
+def _requests(writes: Sequence[Write]) -> list[list[Write]]:
+    """Divide writes into requests of MAX_REQUEST_BYTES or less."""
+    requests: list[list[Write]] = []
+    size = 0
+    for write in writes:
+        size += write.size
+        if not requests or size > MAX_REQUEST_BYTES:
+            requests.append([])
+            size = write.size
+        requests[-1].append(write)
+    return requests

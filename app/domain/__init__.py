@@ -20,6 +20,7 @@ from app.domain.decoding import (
 )
 from app.domain.model import (
     FIELDS,
+    ORDERS,
     PERFORMANCE,
     ZERO,
     Figures,
@@ -54,6 +55,7 @@ __all__ = [
     "FIELDS",
     "LARGEST",
     "LARGEST_MESSAGE",
+    "ORDERS",
     "PERFORMANCE",
     "PLACES",
     "ZERO",

@@ -12,6 +12,9 @@ from app.domain.times import to_text
 PERFORMANCE = "performance"
 """The key under which a symbol's performance is stored."""
 
+ORDERS = "orders/"
+"""What the key of an order begins with; its id follows."""
+
 ReportKind = Literal["increment", "snapshot"]
 """What a report says: what one fill added, or the day's figure so far."""
 
@@ -44,6 +47,11 @@ class Update(NamedTuple):
     symbol: str
     key: str
     value: Any
+
+    @property
+    def is_order(self) -> bool:
+        """Whether it is an order, of which each is a slot of its own."""
+        return self.key.startswith(ORDERS)
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False):

@@ -17,7 +17,7 @@ from app.firebase.errors import DatabaseJudge, Denied, TokenRejected
 from app.firebase.paths import node_path, nodes_of
 from app.firebase.rate_limit import WriteRateLimiter
 from app.firebase.sign_in import sign_in_of
-from app.firebase.transport import Transport, Watchdog
+from app.firebase.transport import Acquire, Transport, Watchdog
 from app.settings import ADMIN, Settings
 
 CALL_SECONDS = 11.0
@@ -51,7 +51,7 @@ class FirebaseClient:
         WrongSetting: The settings name no database, or no usable credentials.
     """
 
-    def __init__(self, settings: Settings, acquire: Callable[[int], None] | None = None) -> None:
+    def __init__(self, settings: Settings, acquire: Acquire | None = None) -> None:
         self.url = settings.database_url
         self.root = settings.firebase_root
         self._sign_in = sign_in_of(settings)
@@ -80,12 +80,13 @@ class FirebaseClient:
             Outdated: The rules deny a single value because the one in the database is newer.
         """
         nodes = {path: value for update in updates for path, value in nodes_of(update).items()}
+        for_orders = all(update.is_order for update in updates)
         try:
             if len(nodes) == 1:
                 ((path, value),) = nodes.items()
-                self._call(lambda: self._root.child(path).set(value))
+                self._call(lambda: self._root.child(path).set(value), for_orders=for_orders)
             else:
-                self._call(lambda: self._root.update(nodes))
+                self._call(lambda: self._root.update(nodes), for_orders=for_orders)
         except Denied:
             if len(updates) == 1:
                 self._raise_if_outdated(updates[0])
@@ -138,9 +139,9 @@ class FirebaseClient:
         if self._sign_in:
             self._sign_in.close()
 
-    def _call(self, request: Callable[[], T]) -> T:
+    def _call(self, request: Callable[[], T], *, for_orders: bool = False) -> T:
         """Send a request that ends by its deadline; sign in anew, once, where that can help."""
-        with self._watchdog.limit(CALL_SECONDS):
+        with self._watchdog.limit(CALL_SECONDS, for_orders=for_orders):
             try:
                 return request()
             except TokenRejected:

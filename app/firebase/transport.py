@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -26,8 +26,10 @@ class Call:
     A timeout alone would not end them: it starts again with every byte that comes.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, for_orders: bool) -> None:
         self.seconds = seconds
+        self.for_orders = for_orders
+        """Whether it writes orders."""
         self.ends_at = time.monotonic() + seconds
         self.is_cut = False
         """Whether the deadline has ended it."""
@@ -80,9 +82,9 @@ class Watchdog:
         threading.Thread(target=self._run, name="firebase-watchdog", daemon=True).start()
 
     @contextlib.contextmanager
-    def limit(self, seconds: float) -> Iterator[Call]:
+    def limit(self, seconds: float, *, for_orders: bool = False) -> Iterator[Call]:
         """Make what this thread does meanwhile one call."""
-        call = Call(seconds)
+        call = Call(seconds, for_orders=for_orders)
         token = _call.set(call)
         self._calls.add(call)
         self._work.set()
@@ -158,6 +160,13 @@ class Judge(Protocol):
         """Return what to raise since there is no answer."""
 
 
+class Acquire(Protocol):
+    """What is needed of WriteRateLimiter here."""
+
+    def __call__(self, size: int, /, *, for_orders: bool) -> None:
+        """Wait until a write of so many bytes may be sent. Raises RetryLater."""
+
+
 class Transport(requests.adapters.HTTPAdapter):
     """Sends each request once, and has its answer judged before anybody else sees it.
 
@@ -169,7 +178,7 @@ class Transport(requests.adapters.HTTPAdapter):
         acquire: Called with the size in bytes of every write before it is sent; may wait.
     """
 
-    def __init__(self, judge: Judge, acquire: Callable[[int], None] | None = None) -> None:
+    def __init__(self, judge: Judge, acquire: Acquire | None = None) -> None:
         super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)
         self._judge = judge
         self._acquire = acquire
@@ -186,9 +195,11 @@ class Transport(requests.adapters.HTTPAdapter):
     def send(
         self, request: requests.PreparedRequest, stream: bool = False, *args: Any, **options: Any
     ) -> requests.Response:
+        call = _call.get()
         if self._acquire and request.method != "GET":
-            self._acquire(len(request.body or b""))
-        if call := _call.get():
+            for_orders = call is not None and call.for_orders
+            self._acquire(len(request.body or b""), for_orders=for_orders)
+        if call:
             call.has_sent = False
         try:
             response = super().send(request, stream, *args, **options)

@@ -95,14 +95,15 @@ class _StateCollector(Collector):
                 pipeline = self._client.pipeline(transaction=False)
                 pipeline.time()
                 pipeline.zcard(self._names.open_slots)
+                pipeline.zcard(self._names.open_orders)
                 pipeline.llen(self._names.failed_stores)
                 pipeline.hgetall(self._names.freshness)
                 if position is not None:
                     pipeline.xrange(self._names.journal, min=f"({position}", count=1)
-                (seconds, _), slots, failed, freshness, *unread = pipeline.execute()
+                (seconds, _), slots, orders, failed, freshness, *unread = pipeline.execute()
         except RetryLater:
             return
-        yield _family(SLOTS_OPEN, slots)
+        yield _family(SLOTS_OPEN, slots + orders)
         yield _family(FAILED_STORES, failed)
         counts, total = cumulative(freshness)
         yield HistogramMetricFamily(FRESHNESS.name, FRESHNESS.meaning, counts, total)

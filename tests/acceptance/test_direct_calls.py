@@ -65,7 +65,7 @@ def test_a_performance_has_its_five_fields_in_the_general_form_too(system: Syste
     stored = system.firebase.get("services/SOFI/performance")
     assert set(stored) == {"total", "unrealized", "realized", "converted", "timestamp"}
     _, errors = call(system, 'store_ticker_data("SOFI", "performance", {"total": 1})')
-    assert "not a performance" in errors.splitlines()[-1]
+    assert "unrealized is missing" in errors.splitlines()[-1]
     assert system.firebase.get("services/SOFI/performance") == stored
 
 
@@ -128,9 +128,7 @@ def test_an_unreachable_redis_is_one_clear_error(system: System) -> None:
 
 def test_what_is_no_performance_says_which_field_is_missing(system: System) -> None:
     _, errors = call(system, 'store_performance("SOFI", {"total": 1})')
-    assert (
-        "not a performance: Object missing required field `unrealized`" in errors.splitlines()[-1]
-    )
+    assert "unrealized is missing: add it" in errors.splitlines()[-1]
 
 
 REFUSED = """

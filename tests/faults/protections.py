@@ -358,8 +358,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/delivery/store.py",
-                "self._register.extend(writes, holder, seconds, outcome_unknown=unknown)",
-                "self._register.release(writes, holder, outcome_unknown=unknown)",
+                "self._register.extend(left, holder, seconds, outcome_unknown=unknown)",
+                "self._register.release(left, holder, outcome_unknown=unknown)",
             ),
         ),
     ),
@@ -378,8 +378,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/delivery/store.py",
-                "writes = self._register.confirm(written, holder, refused)",
-                "self._register.confirm(written, holder, refused)\n            writes = []",
+                "newer += self._register.confirm(written, holder, refused)",
+                "self._register.confirm(written, holder, refused)",
             ),
             _OVERDUE,
         ),

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,13 +10,19 @@ import pytest
 import redis
 
 from app.delivery import (
+    ANY_REVISION,
     BULK_SIZE,
+    MAX_REQUEST_BYTES,
     MAX_SINGLE_TASKS,
     MAX_TASKS_WAITING,
+    Candidate,
     Dispatcher,
+    FailedStores,
     LatestValueRegister,
+    LatestValueStore,
 )
-from app.settings import load_settings
+from app.domain import Update
+from app.settings import Settings, load_settings
 from tasks.celery_app import app
 from tasks.queue import CeleryQueue
 from tests.system import wait_until
@@ -143,6 +149,11 @@ def _candidates(queue: Queue, totals: dict[str, int]) -> bool:
     return queue.proposed() == totals
 
 
+def _is_dispatched(queue: Queue, symbol: str, total: int) -> bool:
+    values = [value for task in queue.tasks() for value in values_of(task)]
+    return any(value[:3] == [symbol, "performance", {"total": total}] for value in values)
+
+
 def test_later_values_have_higher_revisions(dispatcher: Dispatcher, queue: Queue) -> None:
     for total in range(MAX_TASKS_WAITING):
         dispatcher.put(performances(SOFI=total))
@@ -189,3 +200,54 @@ def test_flower_can_read_the_arguments_of_a_task(dispatcher: Dispatcher, queue: 
     assert performance_task["headers"]["argsrepr"] == "('SOFI', {'total': 1})"
     assert price_task["headers"]["task"] == "tasks.store_ticker_data"
     assert price_task["headers"]["argsrepr"] == "('SOFI', 'price', {'price': 2})"
+
+
+def orders(count: int, size: int = 50_000, first: int = 0) -> dict[tuple[str, str], str]:
+    value = json.dumps({"text": "x" * size})
+    return {("SOFI", f"orders/{first + number}"): value for number in range(count)}
+
+
+def test_a_flood_of_orders_is_one_task_at_a_time_and_figures_go_on(
+    dispatcher: Dispatcher, queue: Queue, redis_url: str, failed_stores: FailedStores
+) -> None:
+    class Anywhere:
+        def store_many(self, updates: Sequence[Update]) -> None:
+            pass
+
+    register = LatestValueRegister(Settings(redis_url=redis_url))
+    store = LatestValueStore(register, Anywhere(), failed_stores)
+    waiting = 40
+    dispatcher.put(orders(waiting))
+    names: list[str] = []
+    while len(names) < waiting:
+        wait_until(lambda: len(queue.tasks()) > 0, "the next task with orders")
+        (task,) = queue.tasks()
+        candidates = [
+            Candidate(Update(symbol, key, None), ANY_REVISION)
+            for symbol, key, *_ in values_of(task)
+        ]
+        # Several loops of the dispatcher later it is still the only one.
+        for total in range(3):
+            dispatcher.put(performances(HOOD=total))
+            wait_until(partial(_is_dispatched, queue, "HOOD", total), "a figure meanwhile")
+            queue.take_all()
+        assert len(queue.tasks()) == 4
+        queue.taken.clear()
+        assert 1 <= len(candidates) <= MAX_REQUEST_BYTES // 50_000
+        names += [update.key for update, _ in candidates]
+        store.store(candidates, task=names[-1])
+    assert sorted(names) == sorted(key for _, key in orders(waiting))
+    wait_until(lambda: dispatcher.orders_open == 0, "none left")
+
+
+def test_orders_that_could_not_be_enqueued_are_enqueued_first(
+    dispatcher: Dispatcher, queue: Queue
+) -> None:
+    queue.allow(enqueueing=False)
+    dispatcher.put(orders(2, size=5))
+    wait_until(lambda: queue.refused() > 0, "refusal")
+    dispatcher.put(orders(1, size=5, first=2))
+    queue.allow(enqueueing=True)
+    wait_until(lambda: len(queue.tasks()) > 0, "the task")
+    (task,) = queue.tasks()
+    assert [key for _, key, *_ in values_of(task)] == ["orders/0", "orders/1"]

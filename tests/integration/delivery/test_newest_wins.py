@@ -11,6 +11,7 @@ import redis
 
 from app.delivery import (
     LEASE_SECONDS,
+    MAX_REQUEST_BYTES,
     MAX_ROUNDS,
     Candidate,
     FailedStores,
@@ -241,6 +242,30 @@ def test_a_price_equal_to_the_stored_one_is_not_written(
     assert [request[0][1]["volume"] for request in firebase.requests] == [1, 4, 5]
 
 
+def test_orders_have_requests_of_their_own_after_the_figures_and_none_is_large(
+    store: LatestValueStore, firebase: Recorder
+) -> None:
+    orders = [candidate({"text": "x" * 50_000}, 1, key=f"orders/{n}") for n in range(12)]
+    large = candidate({"text": "x" * 2 * MAX_REQUEST_BYTES}, 1, key="orders/large")
+    figures = [candidate(n, 1, symbol=f"S{n}") for n in range(500)]
+    stored = store.store([*orders[:6], large, *figures, *orders[6:]], task="all")
+    assert len(stored.written) == len([*orders, large, *figures])
+    assert [len(request) for request in firebase.requests] == [500, 5, 1, 1, 5, 1]
+
+
+def test_what_is_left_of_several_requests_is_written_by_the_retry(
+    store: LatestValueStore, firebase: Recorder, database: Firebase
+) -> None:
+    database.faults({"status": 503, "contains": 'orders/7"', "count": 1})
+    orders = [candidate({"text": "x" * 50_000}, 1, key=f"orders/{n}") for n in range(12)]
+    with pytest.raises(Unfinished):
+        store.store(orders, task="a", will_retry=True, retry_pause=1)
+    store.store(orders, task="a", will_retry=True, retry_pause=1, resumed=True)
+    assert len(database.get("services/SOFI/orders")) == 12
+    # The second request failed; the retry had what it and the third were to write.
+    assert [len(request) for request in firebase.requests] == [5, 5, 5, 2]
+
+
 def test_orders_are_never_conflated(store: LatestValueStore) -> None:
     candidates = [candidate(n, 1, key=f"orders/{n}") for n in range(3)]
     stored = store.store(candidates, task="orders")
@@ -304,7 +329,7 @@ def test_an_announced_value_whose_task_is_lost_is_overdue_until_it_is_stored(
     store: LatestValueStore, register: LatestValueRegister, redis_url: str
 ) -> None:
     updates = [
-        Update("BRK.B", "orders/a b/c", {"event": "fill"}),
+        Update("BRK.B", "news/a b/c", {"event": "fill"}),
         Update("SOFI", "price", 1),
         # Where the symbol ends and the key begins is never in doubt.
         Update("AAPL  230616C00150000", "performance", 2),

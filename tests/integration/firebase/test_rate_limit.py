@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import redis
@@ -64,6 +65,32 @@ def test_a_request_that_would_wait_too_long_is_refused_and_takes_nothing(redis_u
 def test_a_write_larger_than_the_limit_of_a_second_is_still_sent(redis_url: str) -> None:
     limiter = limiter_of(redis_url, writes_per_second=1, megabytes_per_minute=1)
     assert limiter.reserve(5 * MEGABYTE) == 0
+
+
+def test_orders_leave_figures_their_share_and_both_stay_within_the_limit(redis_url: str) -> None:
+    limiter = limiter_of(redis_url, writes_per_second=1000, megabytes_per_minute=6)
+    begin = time.monotonic()
+    orders = figures = 0
+    while time.monotonic() < begin + 2:
+        with suppress(RetryLater):
+            limiter.reserve(50_000, for_orders=True)
+            orders += 1
+        # A fifth of the limit.
+        if figures * 400 < (time.monotonic() - begin) * 20_000:
+            assert limiter.reserve(400) == 0
+            figures += 1
+    assert figures > 50
+    seconds = time.monotonic() - begin + BURST_SECONDS
+    assert orders * 50_000 + figures * 400 <= seconds * MEGABYTE / 10 + 2 * 50_000
+
+
+def test_an_order_larger_than_a_second_of_the_limit_holds_up_no_figure(redis_url: str) -> None:
+    limiter = limiter_of(redis_url, writes_per_second=1000, megabytes_per_minute=1)
+    assert limiter.reserve(5 * MEGABYTE, for_orders=True) == 0
+    assert limiter.reserve(1_000) == 0
+    with pytest.raises(RetryLater) as refused:
+        limiter.reserve(1, for_orders=True)
+    assert 290 < (refused.value.retry_after or 0) < 300
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_waiting(redis_url: str) -> None:
