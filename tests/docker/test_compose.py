@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ STOPPED_WITHIN = 5
 class Stack:
     """A running compose project."""
 
-    def __init__(self, client: DockerClient, folder: Path) -> None:
+    def __init__(self, client: DockerClient, folder: Path, *settings: str) -> None:
         self.project = f"profit-bridge-test-{secrets.token_hex(4)}"
         self.redis_password = secrets.token_hex(24)
         self.flower_password = secrets.token_hex(24)
@@ -42,6 +42,7 @@ class Stack:
             "FIREBASE_DATABASE_EMULATOR_HOST=firebase-local:9000\n"
             f"PROFIT_BRIDGE_IMAGE={IMAGE}\n"
             "REDIS_PORT=0\nFLOWER_PORT=0\nFIREBASE_LOCAL_PORT=0\nMETRICS_PORT=0\n"
+            + "".join(f"{setting}\n" for setting in settings)
         )
 
     def compose(self, *arguments: str, env_file: Path | None = None) -> str:
@@ -107,9 +108,9 @@ def compose_command() -> list[str]:
     pytest.skip("docker compose is not installed")
 
 
-def is_healthy(stack: Stack) -> bool:
+def is_healthy(stack: Stack, services: Collection[str] = SERVICES) -> bool:
     states = stack.health()
-    return states.keys() == SERVICES and set(states.values()) <= {"healthy", "running"}
+    return states.keys() == set(services) and set(states.values()) <= {"healthy", "running"}
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +304,43 @@ def test_the_bridge_and_the_worker_stop_cleanly_when_told_to(stack: Stack) -> No
 
     for name in ("bridge", "worker"):
         assert stack.containers()[name].attrs["State"]["ExitCode"] == 0
+
+
+def test_it_joins_a_stack_with_a_redis_of_its_own_and_writes_its_folder(
+    docker_client: DockerClient, tmp_path: Path
+) -> None:
+    if compose_command() != ["docker", "compose"]:
+        pytest.skip("docker-compose 1.29 does not know !reset")
+    (folder := tmp_path / "profits").mkdir(mode=0o777)
+    folder.chmod(0o777)
+    network = docker_client.networks.create(f"trading-{secrets.token_hex(4)}")
+    theirs = docker_client.containers.run(
+        "redis:8-alpine", detach=True, network=network.name, name=f"redis-{secrets.token_hex(4)}"
+    )
+    stack = Stack(
+        docker_client,
+        tmp_path,
+        "COMPOSE_FILE=docker-compose.yml:docker-compose.own-redis.yml",
+        f"OWN_REDIS_NETWORK={network.name}",
+        f"OWN_REDIS_URL=redis://{theirs.name}:6379/0",
+        f"PROFIT_VOLUME={folder}",
+    )
+    try:
+        stack.compose("up", "--build", "--detach")
+        ours = SERVICES - {"redis"}
+        eventually(lambda: is_healthy(stack, ours), "healthy containers", STARTED_WITHIN)
+        data = performance(28.76, datetime.now(UTC))
+        report = json.dumps({"data": {"symbol": "OURS", **data}, "sender": "test_compose"})
+        assert theirs.exec_run(["redis-cli", "PUBLISH", "PROFIT_REPORT", report]).exit_code == 0
+        firebase = LocalFirebase(stack.port("firebase-local"))
+        eventually(lambda: firebase.performance("OURS") == data, "the report in Firebase")
+        (file,) = folder.glob("*/*/*_profit.json")
+        eventually(lambda: json.loads(file.read_text()).get("OURS") == data, "the daily file")
+        found = json.loads(stack.compose("run", "--rm", "-T", "operator", "doctor", "--json"))
+        assert [one["found"] for one in found if one["name"] == "bridge"] == [
+            "one program listens on PROFIT_REPORT"
+        ]
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "5")
+        theirs.remove(force=True)
+        network.remove()
