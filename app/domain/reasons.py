@@ -54,7 +54,7 @@ def wrong_form(error: msgspec.ValidationError, came: Any) -> RejectMessage:
         problem = f"{field} must be {' or '.join(expected)}, not {as_json(value)}"
     elif what.startswith("Object missing"):
         name = quoted[0]
-        problem = f"{name} is missing: add it to {field}"
+        problem = f"{name} is missing{f' in {place}' if place else ''}: add it"
     elif name == "type":
         problem = f"{field} must be price or order, not {as_json(value)}"
     else:

@@ -65,7 +65,7 @@ def test_a_performance_has_its_five_fields_in_the_general_form_too(system: Syste
     stored = system.firebase.get("services/SOFI/performance")
     assert set(stored) == {"total", "unrealized", "realized", "converted", "timestamp"}
     _, errors = call(system, 'store_ticker_data("SOFI", "performance", {"total": 1})')
-    assert "unrealized is missing" in errors.splitlines()[-1]
+    assert "unrealized is missing: add it" in errors.splitlines()[-1]
     assert system.firebase.get("services/SOFI/performance") == stored
 
 

@@ -93,7 +93,7 @@ def test_a_report_by_hand_is_counted_and_seen_in_firebase(desk: System) -> None:
         (("SOFI", "--realized", "nan"), "realized is not a number"),
         (("SOFI", "--realized", "2e9"), "realized is beyond"),
         (("SOFI",), "give at least one of --unrealized"),
-        (("SO FI", "--realized", "1"), "symbol must be"),
+        (("SO\nFI", "--realized", "1"), "does not print"),
         (("aggregate", "--realized", "1"), "reserved for the account"),
         (("SOFI", "--realized", "1", "--timestamp", "noon"), "not ISO 8601"),
         (("SOFI", "--realized", "1", "--timestamp", "2001-09-09T01:46:40Z"), "in the past"),

@@ -165,7 +165,7 @@ def test_final_failures_are_kept_and_do_not_hold_up_others(system: System, celer
     failed = system.run("-m", "app", "failed-stores").stdout
     assert "HOOD performance" in failed
     assert "credentials or the rules" in failed
-    assert "unrealized is missing" in failed
+    assert "unrealized is missing: add it" in failed
     assert "'orders/' is no key" in failed
     assert system.firebase.get("services") == {"SOFI": {"performance": PERFORMANCE}}
     assert "Traceback" not in worker.log.read_text()
