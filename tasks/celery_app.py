@@ -10,7 +10,7 @@ from celery.signals import celeryd_init
 from app.errors import StopProgram
 from app.firebase import share_sign_in, sign_in_of
 from app.settings import process_settings
-from tasks import transport
+from tasks import flower, transport
 from tasks.logs import format_logs
 
 
@@ -32,6 +32,8 @@ except StopProgram as wrong:
     _exit_with(wrong)
 
 format_logs(process_settings())
+if "flower" in sys.argv:
+    flower.use_options()
 transport.use()
 app = Celery("tasks")
 app.config_from_object("celeryconfig")

@@ -43,7 +43,6 @@ END_WITHIN = 3.7
 
 STORES_END_WITHIN = 0.8
 
-_TASKS_IN_FLOWER = 10_000
 _REDRAW = 0.25
 _REPRINT = 2.0
 _TICK = 0.05
@@ -136,7 +135,6 @@ class Stack:
         worker = self._start(self._programs, "worker", *celery, "worker", "--loglevel=WARNING")
         flower_port = free_port()
         options = ["--address=127.0.0.1", f"--port={flower_port}"]
-        options.append(f"--max-tasks={_TASKS_IN_FLOWER}")
         flower = self._start(self._programs, "flower", *celery, "flower", *options)
         bots = self._start(self._programs, "bots", "-m", "app.dev.bots")
         self._flower_url = f"http://127.0.0.1:{flower_port}"

@@ -156,6 +156,7 @@ def test_one_command_runs_the_whole_system_and_ctrl_c_leaves_nothing_behind(
         return any("aggregate" in args and "unrealized" in args for args in single)
 
     dev.wait(stored, "a task of the account that succeeded, with its arguments, in Flower")
+    assert '<th data-column="args">' in requests.get(f"{flower}/tasks", timeout=10).text
     tree = requests.get(database, timeout=10).json()
     assert tree["aggregate"]["performance"].keys() == {
         *("total", "unrealized", "realized", "converted", "timestamp")
