@@ -21,10 +21,16 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from profit_bridge_publisher import RedisPublisher
 
-port, folder = sys.argv[1:]
-publisher = RedisPublisher(host="127.0.0.1", port=int(port), db=0, spool=folder, timeout=0.5)
+port, options = sys.argv[1], {"spool": "spool", "timeout": 0.5}
+publishers = {
+    "parts": RedisPublisher(host="127.0.0.1", port=int(port), db=0, password=None, **options),
+    "url": RedisPublisher(f"redis://127.0.0.1:{port}/0", **options),
+    "environment": RedisPublisher(**options),
+}
 for line in sys.stdin:
-    amounts = dict.fromkeys(("total", "unrealized"), Decimal(line.strip()))
+    form, amount = line.split()
+    publisher = publishers[form]
+    amounts = dict.fromkeys(("total", "unrealized"), Decimal(amount))
     data = {"symbol": "SOFI", **amounts, "realized": 0, "timestamp": datetime.now(timezone.utc)}
     result = publisher.publish("PROFIT_REPORT", data, sender="bot")
     print("spooled" if result.spooled else int(result), flush=True)
@@ -57,8 +63,12 @@ def python(tmp_path: Path) -> Path:
     oldest = next(filter(has_venv, PYTHONS))
     made = run(oldest, "-m", "venv", tmp_path / "bot")
     assert made.returncode == 0, made.stderr
-    program = tmp_path / "bot" / "bin" / "python"
-    installed = run(program, "-m", "pip", "install", ROOT / "app" / "publisher", "redis==4.6.0")
+    program, folder = tmp_path / "bot" / "bin" / "python", ROOT / "app" / "publisher"
+    before = set(folder.iterdir())
+    installed = run(program, "-m", "pip", "install", folder, "redis==4.6.0")
+    assert set(folder.iterdir()) == before, (
+        "nothing is written where it is built: it may be read-only"
+    )
     if installed.returncode:
         if os.environ.get("CI"):
             pytest.fail(installed.stderr)
@@ -71,8 +81,9 @@ def test_a_bot_with_only_the_package_loses_nothing_while_bridge_and_redis_are_ki
 ) -> None:
     port = str(system.redis_server.port)
     with subprocess.Popen(
-        [python, "-c", BOT, port, "spool"],
+        [python, "-c", BOT, port],
         cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "REDIS_URL": system.redis_server.url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -80,12 +91,12 @@ def test_a_bot_with_only_the_package_loses_nothing_while_bridge_and_redis_are_ki
     ) as bot:
         sent = Decimal()
 
-        def publish(amount: str) -> str:
+        def publish(amount: str, form: str = "parts") -> str:
             nonlocal sent
             sent += Decimal(amount)
             assert bot.stdin
             assert bot.stdout
-            bot.stdin.write(f"{amount}\n")
+            bot.stdin.write(f"{form} {amount}\n")
             bot.stdin.flush()
             return bot.stdout.readline().strip()
 
@@ -100,7 +111,7 @@ def test_a_bot_with_only_the_package_loses_nothing_while_bridge_and_redis_are_ki
         system.restart_redis()
         system.start_bridge()
         wait_until(lambda: system.total() == float(sent), "what was in journal and spool")
-        assert publish("400") == "1"
+        assert publish("400") == publish("5000", "url") == publish("60000", "environment") == "1"
         wait_until(lambda: system.total() == float(sent), "what came after")
         _, errors = bot.communicate(timeout=PATIENCE)
     assert bot.returncode == 0, errors
