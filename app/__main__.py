@@ -18,6 +18,7 @@ def _bridge(settings: Settings) -> int:
     """Run the bridge until SIGTERM or Ctrl-C."""
     from app.accounting import Bookkeeper, DailyFiles, Ledger
     from app.bridge import FINISH_WITHIN, Bridge, Intake, Outbox, PerformancePublisher
+    from app.delivery import RejectedUpdates
     from app.messaging import CircuitBreaker, Journal, Presence, Subscription, connect
     from app.monitoring import Health, Metrics, StatusServer
     from app.timing import now_us
@@ -46,6 +47,7 @@ def _bridge(settings: Settings) -> int:
             ),
             files=DailyFiles(folder),
             outbox=Outbox(PerformancePublisher(settings), ledger, breaker, health, shutdown),
+            rejected_updates=RejectedUpdates(settings),
             dispatcher=dispatcher,
             metrics=metrics,
             health=health,
@@ -57,7 +59,7 @@ def _bridge(settings: Settings) -> int:
 def _subscriber(settings: Settings) -> int:
     """Run the subscriber until SIGTERM or Ctrl-C."""
     from app.bridge import ArrivalTimes, SubscriberService, ticker_subscription
-    from app.delivery import LatestValueRegister
+    from app.delivery import LatestValueRegister, RejectedUpdates
     from app.monitoring import Health, Metrics, StatusServer
     from app.timing import now_us
 
@@ -71,6 +73,7 @@ def _subscriber(settings: Settings) -> int:
             subscription=subscription,
             times=ArrivalTimes(LatestValueRegister(settings), now_us),
             dispatcher=dispatcher,
+            rejected_updates=RejectedUpdates(settings),
             metrics=metrics,
             health=health,
             status=StatusServer(settings, health, metrics),

@@ -52,6 +52,8 @@ class RedisNames:
         """Prefix of the hashes with the newest value of each slot."""
         self.failed_stores = ours + "failed-stores"
         """List of the stores that Firebase refused for good, newest first."""
+        self.rejected_updates = ours + "rejected-updates"
+        """List of the prices and orders that cannot be stored, newest first."""
         self.write_rate_limiter = ours + "write-rate-limiter"
         """State of the write rate limiter."""
         self.freshness = ours + "freshness"

@@ -9,7 +9,7 @@ import structlog
 from app.accounting import Batch, Ledger
 from app.bridge.ticker_updates import latest_values
 from app.channels import RedisNames
-from app.delivery import Slot
+from app.delivery import RejectedUpdate, Slot
 from app.domain import read_report
 from app.errors import RejectMessage, StopProgram
 from app.messaging import (
@@ -39,9 +39,11 @@ class Arrivals(NamedTuple):
     """Messages of the subscription, sorted."""
 
     batch: Batch
-    """Reports that only pub/sub has, and everything that has to be rejected."""
+    """Reports that only pub/sub has, and those that have to be rejected."""
     values: dict[Slot, str]
     """The latest prices and orders, as JSON text."""
+    rejected_updates: list[RejectedUpdate]
+    """Prices and orders that cannot be stored."""
     are_journaled: bool
     """Whether some reports are in the journal, and to be read from there."""
 
@@ -112,10 +114,7 @@ class Intake:
                     are_journaled = True
                 else:
                     batch.accepted.append((report, message))
-        values, rejected = latest_values(updates, self._names)
-        for message, reason in rejected:
-            batch.reject(now, reason, message)
-        return Arrivals(batch, values, are_journaled)
+        return Arrivals(batch, *latest_values(updates, self._names), are_journaled)
 
     def journal_end(self) -> str:
         """Return the position of the journal's end. Raises StopProgram without Redis."""

@@ -20,7 +20,8 @@ import structlog
 from app.accounting import Batch, Bookkeeper, Counted, DailyFiles
 from app.bridge.intake import BATCH_SIZE, Intake
 from app.bridge.outbox import Outbox
-from app.delivery import Dispatcher
+from app.bridge.ticker_updates import keep_rejected
+from app.delivery import Dispatcher, RejectedUpdates
 from app.domain import RenderedBatch
 from app.errors import RetryLater, StopProgram
 from app.messaging import SAME_REPORTS, CircuitBreaker
@@ -63,6 +64,7 @@ class Bridge:
     bookkeeper: Bookkeeper
     files: DailyFiles
     outbox: Outbox
+    rejected_updates: RejectedUpdates
     dispatcher: Dispatcher
     metrics: Metrics
     health: Health
@@ -116,6 +118,7 @@ class Bridge:
         self.metrics.values_accepted(len(arrivals.values))
         self.dispatcher.put(arrivals.values, is_behind=self._is_behind)
         self._process(arrivals.batch)
+        keep_rejected(arrivals.rejected_updates, self.rejected_updates, self.metrics, self.breaker)
         if self.intake.is_journal_due() or arrivals.are_journaled:
             self._process_journal()
         if not received:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import structlog
 
 from app.bridge.arrival_times import ArrivalTimes
-from app.bridge.ticker_updates import latest_values
+from app.bridge.ticker_updates import keep_rejected, latest_values
 from app.channels import AGGREGATE, RedisNames
-from app.delivery import Dispatcher
-from app.messaging import Subscription
+from app.delivery import Dispatcher, RejectedUpdates
+from app.messaging import CircuitBreaker, Subscription
 from app.monitoring import Health, Metrics, StatusServer
 from app.settings import Settings
 from app.shutdown import ShutdownSignals
@@ -43,6 +43,7 @@ class SubscriberService:
     subscription: Subscription
     times: ArrivalTimes
     dispatcher: Dispatcher
+    rejected_updates: RejectedUpdates
     metrics: Metrics
     health: Health
     status: StatusServer
@@ -71,10 +72,7 @@ class SubscriberService:
         self.health.heartbeat()
         received = self.subscription.receive(_BATCH_SIZE, _WAIT_SECONDS)
         values, rejected = latest_values(received, self.names)
-        if rejected:
-            # One line for a batch: a program that misbehaves must not slow this one by logging.
-            log.warning("messages_rejected", count=len(rejected), last=str(rejected[-1][1]))
-        self.metrics.rejected(error.code for _, error in rejected)
+        keep_rejected(rejected, self.rejected_updates, self.metrics, CircuitBreaker())
         self.metrics.values_accepted(len(values))
         self.times.correct(values)
         self.dispatcher.put(values)

@@ -1,16 +1,18 @@
 """From messages on TICKER_UPDATES_* and TICKER_PERFORMANCE_* to values for Firebase."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import structlog
 
 from app.channels import RedisNames
-from app.delivery import Slot
+from app.delivery import RejectedUpdate, RejectedUpdates, Slot
 from app.domain import read_performance, read_update
-from app.errors import RejectMessage
-from app.messaging import Received
+from app.errors import RejectMessage, RetryLater
+from app.messaging import CircuitBreaker, Received
+from app.monitoring import Metrics
 
-RejectedUpdate = tuple[bytes, RejectMessage]
-"""A message, and why it cannot be used."""
+log = structlog.stdlib.get_logger(__name__)
 
 
 def latest_values(
@@ -35,5 +37,26 @@ def latest_values(
                 continue
             values[update.symbol, update.key] = json.dumps(update.value)
         except RejectMessage as error:
-            rejected.append((message, error))
+            rejected.append(RejectedUpdate(channel, message, error))
     return values, rejected
+
+
+def keep_rejected(
+    rejected: Sequence[RejectedUpdate],
+    kept: RejectedUpdates,
+    metrics: Metrics,
+    breaker: CircuitBreaker,
+) -> None:
+    """Put what is no value into the operators' list; without Redis, it is only logged."""
+    if not rejected:
+        return
+    metrics.updates_rejected(one.error.code for one in rejected)
+    # One line for a batch: a program that misbehaves must not slow this one by logging.
+    log.warning("updates_rejected", count=len(rejected), last=str(rejected[-1].error))
+    if breaker.is_tripped:
+        return
+    try:
+        kept.add(rejected)
+    except RetryLater as error:
+        breaker.is_tripped = True
+        log.warning("updates_not_kept", count=len(rejected), reason=error)

@@ -18,6 +18,7 @@ from app.delivery.register import (
     LatestValueRegister,
     ProposalStatus,
 )
+from app.delivery.rejected_updates import RejectedUpdate, RejectedUpdates
 from app.delivery.store import (
     MAX_REQUEST_BYTES,
     MAX_ROUNDS,
@@ -46,6 +47,8 @@ __all__ = [
     "LatestValueRegister",
     "LatestValueStore",
     "ProposalStatus",
+    "RejectedUpdate",
+    "RejectedUpdates",
     "Slot",
     "StoreResult",
     "Unfinished",

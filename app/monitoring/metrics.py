@@ -52,8 +52,15 @@ LATE = Metric(
 REJECTED = Metric(
     "profit_bridge_rejected_messages_total",
     "counter",
-    "Messages that were not counted or not stored, by reason. The bridge keeps them as dead "
-    "letters: `python -m app rejected`.",
+    "Reports that were not counted, by reason, and kept: `python -m app rejected`.",
+    "reason",
+    get_args(RejectCode),
+)
+REJECTED_UPDATES = Metric(
+    "profit_bridge_rejected_updates_total",
+    "counter",
+    "Prices and orders (in the subscriber, performances too) that were not stored, by reason. The "
+    "newest are kept: `python -m app rejected-updates`.",
     "reason",
     get_args(RejectCode),
 )
@@ -151,6 +158,7 @@ class Metrics:
         self._reports = self._register(Counter, REPORTS)
         self._late = self._register(Counter, LATE)
         self._rejected = self._register(Counter, REJECTED)
+        self._rejected_updates = self._register(Counter, REJECTED_UPDATES)
         self._values = self._register(Counter, VALUES)
         self._batch = self._register(Histogram, BATCH)
         self._commit = self._register(Histogram, COMMIT)
@@ -160,8 +168,9 @@ class Metrics:
         # Start every series at 0: a rate needs a first value.
         for outcome in REPORTS.values:
             self._reports.labels(outcome)
-        for code in REJECTED.values:
+        for code in get_args(RejectCode):
             self._rejected.labels(code)
+            self._rejected_updates.labels(code)
 
     def batch_counted(self, seconds: float, outcomes: Mapping[str, int], late: int) -> None:
         """Count a batch that is in the ledger.
@@ -182,6 +191,10 @@ class Metrics:
     def rejected(self, codes: Iterable[RejectCode]) -> None:
         for code in codes:
             self._rejected.labels(code).inc()
+
+    def updates_rejected(self, codes: Iterable[RejectCode]) -> None:
+        for code in codes:
+            self._rejected_updates.labels(code).inc()
 
     def values_accepted(self, count: int) -> None:
         self._values.inc(count)

@@ -38,7 +38,8 @@ from tests.system import System, envelope, report, run, today, wait_until
 
 OF_REDIS = {
     *("redis eviction", "redis memory", "redis persistence", "clock"),
-    *("bridge", "publishers", "journal", "broker", "queue", "worker", "failed stores"),
+    *("bridge", "publishers", "journal", "broker", "queue", "worker"),
+    *("rejected updates", "failed stores"),
 }
 FIGURES = {"figures in Firebase": SKIPPED}
 
@@ -228,6 +229,7 @@ def test_a_healthy_system_is_reported_healthy_and_a_denial_as_a_denial(running: 
     assert "anybody can read services: a front end needs no sign-in" in done.stdout
     running.firebase.faults({"status": 401, "path": "/profit-bridge"})
     running.publish("no report")
+    running.publish('{"data": {"type": "price", "price": null}}', "TICKER_UPDATES_SOFI")
     running.report("SOFI", 1)
     wait_until(lambda: len(running.rejected()) > 0, "the rejected message")
     done = doctor(running, "--json")
@@ -235,12 +237,17 @@ def test_a_healthy_system_is_reported_healthy_and_a_denial_as_a_denial(running: 
     findings = {one["name"]: one for one in json.loads(done.stdout)}
     assert {name: one["status"] for name, one in findings.items() if one["status"] != OK} == {
         "rejected": WARN,
+        "rejected updates": WARN,
         "firebase": FAIL,
         "figures in Firebase": SKIPPED,
     }
     assert "Permission denied" in findings["firebase"]["found"]
     assert "a rule that allows writing to profit-bridge" in findings["firebase"]["fix"]
+    assert findings["rejected"]["found"] == "1 reports were not counted"
     assert findings["rejected"]["fix"] == "see python -m app rejected"
+    assert "1 prices and orders" in findings["rejected updates"]["found"]
+    assert "data.price must be a number or text, not null" in findings["rejected updates"]["found"]
+    assert findings["rejected updates"]["fix"] == "see python -m app rejected-updates"
 
 
 def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Path) -> None:
@@ -248,7 +255,7 @@ def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Pa
     assert done.returncode == 0, done.stdout
     skipped = done.stdout.count("skipped ")
     assert skipped > 0
-    assert done.stdout.endswith(f"\nall is well, but {skipped} of 20 were skipped\n")
+    assert done.stdout.endswith(f"\nall is well, but {skipped} of 21 were skipped\n")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """What an operator does with what was rejected, and with what could not be stored."""
 
+import base64
 import json
 import signal
 import subprocess
 import threading
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from app.accounting import delete_rejected, read_rejected
+from app.accounting import Ledger, Rejected, delete_rejected, read_rejected
 from app.dev.processes import free_port
 from tests.system import PATIENCE, System, envelope, now_text, report, wait_until
 
@@ -107,13 +109,19 @@ def test_what_is_not_json_is_not_sent_and_stays(system: System) -> None:
 def test_a_rejected_price_is_sent_to_its_own_channel(system: System) -> None:
     bridge = system.start_bridge()
     system.start_worker()
-    price = {"type": "price", "symbol": "SOFI", "volume": 1, "timestamp": now_text()}
-    system.publish(envelope(price), "TICKER_UPDATES_SOFI")
-    reject(system)
-    (bad,) = listed(system)
+    price = {"type": "price", "volume": 1, "timestamp": now_text()}
+    message = envelope(price)
+    system.publish(message, "TICKER_UPDATES_BRK B")
+    wait_until(lambda: len(listed(system, "rejected-updates")) == 1, "the rejected price")
+    assert listed(system) == []
+    (bad,) = listed(system, "rejected-updates")
+    assert (bad["channel"], bad["message"]) == ("TICKER_UPDATES_BRK B", message)
     fixed = system.folder / "message.json"
     fixed.write_text(envelope(price | {"price": 9}))
-    resend = ("rejected", "resend", "--message", str(fixed), str(bad["id"]))
+    resend = ("rejected-updates", "resend", "--message", str(fixed), bad["id"])
+    done = command(system, "rejected-updates", "resend", bad["id"])
+    assert done.returncode == 1
+    assert "price is missing" in done.stderr
     bridge.signal(signal.SIGTERM)
     assert bridge.wait(PATIENCE) == 0
     done = command(system, *resend)
@@ -121,8 +129,45 @@ def test_a_rejected_price_is_sent_to_its_own_channel(system: System) -> None:
     assert "nobody listens" in done.stderr
     system.start_bridge()
     assert command(system, *resend).returncode == 0
-    wait_until(lambda: system.firebase.get("services/SOFI/price") == 9, "the price")
+    wait_until(lambda: system.firebase.get("services/BRK B/price") == 9, "the price")
+    assert listed(system, "rejected-updates") == []
+
+
+def test_a_price_that_a_former_version_put_among_the_reports_is_sent_to_its_channel(
+    system: System,
+) -> None:
+    price = {"type": "price", "symbol": "SOFI", "price": 9, "volume": None}
+    with closing(Ledger(system.base)) as ledger:
+        kept = Rejected(now_text(), "wrong form", envelope(price).encode())
+        ledger.record([], [kept], "0-0", now_text())
+    system.start_bridge()
+    with system.listening("TICKER_UPDATES_*") as listener:
+        assert command(system, "rejected", "resend", "--all").returncode == 0
+        assert listener.wait_for(1)[0][0] == "TICKER_UPDATES_SOFI"
     assert listed(system) == []
+
+
+def test_a_rejected_report_does_not_give_way_to_rejected_prices(system: System) -> None:
+    system.start_bridge()
+    bad = envelope(report("SOFI", "much"))
+    system.publish(bad)
+    pipeline = system.redis.pipeline()
+    for number in range(1_100):
+        pipeline.publish("TICKER_UPDATES_SOFI", f'{{"data": "price {number}"}}')
+    pipeline.publish("TICKER_UPDATES_SOFI", b"\xff\x00" + b"\x01" * 60_000)
+    pipeline.execute()
+    reject(system)
+    wait_until(lambda: "xff" in listed(system, "rejected-updates")[0]["message"], "the last price")
+    assert [one["message"] for one in listed(system)] == [bad]
+    updates = listed(system, "rejected-updates")
+    assert len(updates) == 500
+    assert base64.b64decode(updates[0]["base64"]).startswith(b"\xff\x00\x01\x01")
+    assert json.loads(updates[1]["message"])["data"] == "price 1099"
+    *_, hint = command(system, "rejected").stdout.splitlines()
+    assert hint.startswith("and 500 prices and orders, see python -m app rejected-updates; the las")
+    assert command(system, "rejected-updates", "clear", "--all").returncode == 0
+    assert listed(system, "rejected-updates") == []
+    assert len(listed(system)) == 1
 
 
 def test_clearing_takes_off_what_was_asked_for_and_says_what_was_not_there(
@@ -173,7 +218,7 @@ def test_clearing_and_counting_at_once_disturb_neither(system: System) -> None:
     assert "not_counted" not in bridge.log.read_text()
 
 
-@pytest.mark.parametrize("name", ["rejected", "failed-stores"])
+@pytest.mark.parametrize("name", ["rejected", "rejected-updates", "failed-stores"])
 @pytest.mark.parametrize("words", [("clear",), ("resend",), ("clear", "--all", "1"), ("fix",)])
 def test_a_command_that_makes_no_sense_is_exit_code_2(
     system: System, name: str, words: tuple[str, ...]
@@ -187,7 +232,7 @@ def test_what_cannot_be_reached_is_one_line(system: System) -> None:
     bridge.signal(signal.SIGTERM)
     assert bridge.wait(PATIENCE) == 0
     away = f"redis://127.0.0.1:{free_port()}/0"
-    for words in (("failed-stores",), ("failed-stores", "clear", "--all")):
+    for words in (("failed-stores",), ("rejected-updates",), ("failed-stores", "clear", "--all")):
         done = command(system, *words, REDIS_URL=away)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1

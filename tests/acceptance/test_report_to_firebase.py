@@ -196,9 +196,15 @@ def test_prices_and_orders_are_stored_as_the_broker_sends_them(system: System) -
             "qty": "3",
         },
     }
-    wait_until(lambda: len(system.rejected()) >= 1, "the price that is null")
-    assert "price" in system.rejected()[0]
+    wait_until(lambda: len(rejected_updates(system)) == 1, "the price that is null")
+    (refused,) = rejected_updates(system)
+    assert refused["channel"] == "TICKER_UPDATES_SOFI"
+    assert "data.price must be a number or text, not null" in refused["reason"]
     assert float(sofi["price"]) in {14.2, 14.21}
+
+
+def rejected_updates(system: System) -> Any:
+    return json.loads(system.command("rejected-updates", "--json").stdout)
 
 
 def test_a_price_that_has_not_changed_is_not_written_again(system: System) -> None:

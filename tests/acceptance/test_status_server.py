@@ -84,7 +84,9 @@ def test_outcomes_of_reports_are_counted_and_no_undeclared_metric_is_exposed(
     system.report("SOFI", 1, timestamp=(midnight(today()) - timedelta(hours=1)).isoformat())
     price = {"type": "price", "symbol": "SOFI", "price": 7, "timestamp": now_text()}
     system.publish(envelope(price), "TICKER_UPDATES_SOFI")
+    system.publish(envelope(price | {"price": None}), "TICKER_UPDATES_SOFI")
 
+    bridge.wait_for("profit_bridge_rejected_updates_total amount", lambda value: value == 1)
     bridge.wait_for("profit_bridge_values_total", lambda value: value == 1)
     bridge.wait_for("profit_bridge_late_reports_total", lambda late: late == 1)
     bridge.wait_for("profit_bridge_daily_file_write_seconds_count", lambda count: count >= 2)
@@ -97,7 +99,8 @@ def test_outcomes_of_reports_are_counted_and_no_undeclared_metric_is_exposed(
     } == {"counted": 2, "repeated": 1, "conflict": 1}
     assert figures["profit_bridge_rejected_messages_total not_json"] == 1
     assert figures["profit_bridge_rejected_messages_total conflict"] == 1
-    assert figures["profit_bridge_rejected_messages_total other"] == 0
+    assert figures["profit_bridge_rejected_messages_total amount"] == 0
+    assert figures["profit_bridge_rejected_updates_total not_json"] == 0
     assert figures["profit_bridge_batch_reports_sum"] == 4
     assert figures["profit_bridge_commit_seconds_count"] >= 1
     assert abs(figures["profit_bridge_last_report_timestamp_seconds"] - time.time()) < 60
@@ -223,7 +226,7 @@ def test_the_subscriber_is_watched_in_the_same_way(system: System) -> None:
     system.publish(envelope(report("SOFI")), "TICKER_PERFORMANCE_SOFI")
     system.publish("no JSON", "TICKER_PERFORMANCE_SOFI")
     bridge.wait_for("profit_bridge_values_total", lambda value: value == 1)
-    bridge.wait_for("profit_bridge_rejected_messages_total not_json", lambda value: value == 1)
+    bridge.wait_for("profit_bridge_rejected_updates_total not_json", lambda value: value == 1)
     assert bridge.get("readyz").text == "ok\n"
     assert bridge.get("anything").status_code == 404
 

@@ -37,6 +37,7 @@ def checks_of(settings: Settings) -> list[Check]:
             timeout=6,
         ),
         Check("front end", delivery_checks.front_end, timeout=6),
+        Check("rejected updates", delivery_checks.rejected_updates, needs=_REDIS),
         Check("failed stores", delivery_checks.failed_stores, needs=_REDIS),
         Check(
             "figures in Firebase",

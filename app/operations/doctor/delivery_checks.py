@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 
 from app.channels import AGGREGATE
-from app.delivery import FailedStores
+from app.delivery import FailedStores, RejectedUpdates
 from app.domain import PERFORMANCE
 from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
 from app.firebase import (
@@ -133,6 +133,16 @@ def failed_stores(deployment: Deployment) -> Finding:
 
 def _names_database(settings: Settings) -> bool:
     return bool(settings.firebase_database_url or settings.firebase_database_emulator_host)
+
+
+def rejected_updates(deployment: Deployment) -> Finding:
+    """Check that no price and no order was rejected."""
+    rejected = RejectedUpdates(deployment.settings).read()
+    if rejected:
+        found = f"{len(rejected)} prices and orders were not stored, the last: "
+        fix = "see python -m app rejected-updates"
+        return Finding(WARN, found + rejected[0]["reason"], fix)
+    return Finding(OK, "none")
 
 
 def _celery(deployment: Deployment) -> Any:

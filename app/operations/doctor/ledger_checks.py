@@ -67,10 +67,10 @@ def figures(deployment: Deployment) -> Finding:
 
 
 def rejected(deployment: Deployment) -> Finding:
-    """Check that no message was rejected."""
+    """Check that no report was rejected."""
     count = len(read_rejected(deployment.settings.profit_base_path))
     if count:
-        return Finding(WARN, f"{count} messages were not counted", "see python -m app rejected")
+        return Finding(WARN, f"{count} reports were not counted", "see python -m app rejected")
     return Finding(OK, "none")
 
 

@@ -18,7 +18,7 @@ from app.bridge import (
     PerformancePublisher,
 )
 from app.channels import PROFIT_REPORT, RedisNames
-from app.delivery import Candidate, Dispatcher, LatestValueRegister
+from app.delivery import Candidate, Dispatcher, LatestValueRegister, RejectedUpdates
 from app.domain import ATOMS, ProfitReport, to_microseconds
 from app.messaging import (
     NEWEST,
@@ -130,6 +130,7 @@ def bridge_with(
             bookkeeper=Bookkeeper(ledger, folder, "increment", now_us),
             files=DailyFiles(folder),
             outbox=Outbox(publisher, ledger, breaker, health, shutdown),
+            rejected_updates=RejectedUpdates(settings),
             dispatcher=dispatcher,
             metrics=metrics,
             health=health,

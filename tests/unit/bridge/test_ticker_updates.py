@@ -28,7 +28,9 @@ def test_the_last_value_of_a_slot_counts_and_what_is_no_value_comes_with_its_rea
     )
     prices = {slot: json.loads(value)["price"] for slot, value in values.items()}
     assert prices == {("SOFI", "price"): 2, ("AMD", "price"): 3}
-    assert [(message, error.code) for message, error in rejected] == [(b"{", "not_json")]
+    (refused,) = rejected
+    assert refused[:2] == (b"TICKER_UPDATES_SOFI", b"{")
+    assert refused.error.code == "not_json"
 
 
 def test_a_channel_that_names_no_ticker_costs_only_the_message_that_needs_it() -> None:
@@ -38,4 +40,4 @@ def test_a_channel_that_names_no_ticker_costs_only_the_message_that_needs_it() -
         RedisNames(""),
     )
     assert set(values) == {("SOFI", "price")}
-    assert [(message, error.code) for message, error in rejected] == [(unnamed, "symbol")]
+    assert [(one.message, one.error.code) for one in rejected] == [(unnamed, "symbol")]
