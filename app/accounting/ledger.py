@@ -22,8 +22,16 @@ from app.accounting.opening_balance import (
     subtract_from_opening_balances,
 )
 from app.accounting.rejected import Rejected, add_rejected
+from app.accounting.repetitions import (
+    NOT_KNOWN,
+    Recorded,
+    conflict,
+    find_report,
+    is_other_publication,
+    note_repetitions,
+)
 from app.accounting.schema import COLUMNS, SELECT_REPORT, WrongVersion, read_position
-from app.domain import DAY, DayTotals, Figures, ProfitReport, ReportKind
+from app.domain import BEHIND_LIMIT, DAY, DayTotals, Figures, ProfitReport, ReportKind, day_of
 from app.errors import SEE_DOCTOR, StopProgram
 
 _ROWS_PER_INSERT = 50
@@ -31,8 +39,6 @@ _ROWS_PER_INSERT = 50
 
 _BUSY_TIMEOUT = 0.5
 """Seconds to wait for another writer: a stop may have to wait several times, and has 5 s."""
-
-_CONFLICT = "conflict: the same sender, symbol and timestamp with other amounts"
 
 ReceivedReport = tuple[ProfitReport, bytes]
 """A report and the message it came in."""
@@ -79,6 +85,7 @@ class Ledger:
             self.journal_position = read_position(self._db, "journal") or "0-0"
             self.rebuilding_until = read_position(self._db, "begun") or None
             """The end of the journal when rebuilding started; None once it is read up to there."""
+            self._migrated_until = self._read_migrated_until()
             self.identity = read_position(self._db, "identity") or self._new_identity()
             """A random name of this ledger and its copies, by which bridges tell each other apart.
             """
@@ -124,6 +131,10 @@ class Ledger:
         """
         last_id, published = self._last_id, self.published
         moved: list[Outcome] = []
+        if self._migrated_until and any(
+            report.timestamp_us <= self._migrated_until for report, _ in reports
+        ):
+            reports = [(self._as_migrated(report), message) for report, message in reports]
         with self._transaction():
             if imported:
                 moved, last_id = self._move_from_opening_balances(imported, last_id)
@@ -131,11 +142,7 @@ class Ledger:
                 published = last_id
             inserted, last_id = self._insert(reports, last_id)
             outcomes = moved + inserted
-            conflicts = [
-                Rejected(now, _CONFLICT, message)
-                for (_, message), outcome in zip((*imported, *reports), outcomes, strict=True)
-                if outcome is Outcome.CONFLICT
-            ]
+            conflicts = self._compare_with_recorded([*imported, *reports], outcomes, now)
             add_rejected(self._db, [*rejected, *conflicts])
             self._set_position("journal", journal_position)
             # The mark of what was published before this batch costs no sync of its own here.
@@ -171,9 +178,7 @@ class Ledger:
             "SELECT 1 FROM report WHERE at >= ? AND at < ? LIMIT 1", (day * DAY, (day + 1) * DAY)
         ).fetchone()
         if has_reports:
-            row = self._db.execute("SELECT kind FROM day WHERE day = ?", (day,)).fetchone()
-            kind_of_day: ReportKind = row[0]
-            return kind_of_day
+            return self._kind_of(day)
         self._db.execute("INSERT OR REPLACE INTO day VALUES (?, ?)", (day, kind))
         return kind
 
@@ -195,6 +200,9 @@ class Ledger:
                 # No day that is partly deleted may pass for a complete one.
                 self._set_position("kept from", str(first_day))
                 self._db.execute("DELETE FROM opening WHERE day < ?", (first_day,))
+                self._db.execute(
+                    "DELETE FROM repetition WHERE report NOT IN (SELECT id FROM report)"
+                )
         return deleted
 
     def is_empty(self, day: int) -> bool:
@@ -274,16 +282,65 @@ class Ledger:
                 new.remove(report)
                 outcomes.append(Outcome.COUNTED)
             else:
-                outcomes.append(Outcome.REPEATED if self._has(report) else Outcome.CONFLICT)
+                outcomes.append(Outcome.REPEATED)
         return outcomes
 
-    def _has(self, report: ProfitReport) -> bool:
-        """Whether the recorded report of this identity has the same amounts."""
-        row = self._db.execute(
-            SELECT_REPORT + "WHERE at = ? AND symbol = ? AND sender = ?",
-            (report.timestamp_us, report.symbol, report.sender),
-        ).fetchone()
-        return bool(row == report)
+    def _read_migrated_until(self) -> int:
+        """Return up to which time a report may be one that an older program recorded; 0: none."""
+        until = int(read_position(self._db, "migrated until") or 0)
+        (newest,) = self._db.execute("SELECT MAX(at) FROM report").fetchone()
+        too_old = until and newest is not None and day_of(newest - until) > BEHIND_LIMIT.days
+        return 0 if too_old else until
+
+    def _as_migrated(self, report: ProfitReport) -> ProfitReport:
+        """Return a report as an older program recorded it, if it did.
+
+        It knew no ids and no more than microseconds. A spool may send such a report again.
+        """
+        if report.timestamp_us > self._migrated_until or not report.key:
+            return report
+        without = report._replace(key="")
+        found = find_report(self._db, without)
+        was_counted = (
+            found is not None
+            and found.report.publication == NOT_KNOWN
+            and found.report.amounts == report.amounts
+        )
+        return without if was_counted else report
+
+    def _compare_with_recorded(
+        self, received: Sequence[ReceivedReport], outcomes: list[Outcome], now: str
+    ) -> list[Rejected]:
+        """Note repetitions, and find in `outcomes` those that are conflicts; return the latter."""
+        if outcomes.count(Outcome.COUNTED) == len(outcomes):
+            return []
+        conflicts = []
+        repeated = []
+        for index, outcome in enumerate(outcomes):
+            if outcome is not Outcome.REPEATED:
+                continue
+            report, message = received[index]
+            row, recorded = self._recorded(report)
+            if report.amounts != recorded.amounts:
+                outcomes[index] = Outcome.CONFLICT
+                kind = self._kind_of(day_of(recorded.timestamp_us))
+                conflicts.append(Rejected(now, conflict(report, recorded, kind), message))
+            elif is_other_publication(report, recorded):
+                repeated.append(row)
+        if repeated:
+            note_repetitions(self._db, repeated, now)
+        return conflicts
+
+    def _recorded(self, report: ProfitReport) -> Recorded:
+        recorded = find_report(self._db, report)
+        if recorded is None:
+            raise sqlite3.IntegrityError(f"nothing has the identity of {report}")
+        return recorded
+
+    def _kind_of(self, day: int) -> ReportKind:
+        kind: ReportKind
+        (kind,) = self._db.execute("SELECT kind FROM day WHERE day = ?", (day,)).fetchone()
+        return kind
 
     def _new_identity(self) -> str:
         identity = uuid.uuid4().hex[:12]
@@ -309,9 +366,12 @@ class Ledger:
             raise
 
 
+_PLACES = f"({', '.join('?' * len(ProfitReport._fields))})"
+
+
 @cache
 def _insert_of(rows: int) -> str:
     return (
         f"INSERT OR IGNORE INTO report ({COLUMNS}) VALUES "  # noqa: S608 - placeholders only
-        + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)
+        + ", ".join([_PLACES] * rows)
     )

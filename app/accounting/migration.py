@@ -24,13 +24,15 @@ ALTER TABLE opening RENAME TO opening_0;
 {TABLES}
 INSERT INTO report
     SELECT id, symbol, sender, at, total * 100, unrealized * 100, realized * 100, converted * 100,
-           '', '', 0
+           '', 0
     FROM report_0 ORDER BY id;
 INSERT INTO opening
     SELECT day, symbol, total || '00', unrealized || '00', realized || '00', converted || '00', at
     FROM opening_0;
 DELETE FROM sqlite_sequence WHERE name = 'report';
 INSERT INTO sqlite_sequence SELECT 'report', seq FROM sqlite_sequence WHERE name = 'report_0';
+INSERT OR REPLACE INTO position
+    SELECT 'migrated until', at FROM report_0 ORDER BY at DESC LIMIT 1;
 DROP TABLE report_0;
 DROP TABLE opening_0;
 """  # noqa: S608 - constants only

@@ -2,7 +2,8 @@
 
 Their names stay as they were when an imported daily file was said to be "adopted" as the day's
 "opening": `opening` holds opening balances, and `at` is what the code calls `timestamp_us`. In
-`position`, `begun` is `Ledger.rebuilding_until` and `kept from` is `LedgerReader.complete_from`.
+`position`, `begun` is `Ledger.rebuilding_until`, `kept from` is `LedgerReader.complete_from`, and
+`migrated until` is the newest time of a report that was identified by microseconds alone.
 """
 
 import sqlite3
@@ -26,14 +27,13 @@ CREATE TABLE IF NOT EXISTS report (
     unrealized INTEGER NOT NULL,
     realized INTEGER NOT NULL,
     converted INTEGER NOT NULL,
-    digits TEXT NOT NULL DEFAULT '',       -- of the time, beyond microseconds
-    fill_id TEXT NOT NULL DEFAULT '',
-    publication INTEGER DEFAULT 0          -- as in ProfitReport; 0: not known
+    key TEXT NOT NULL,                     -- as in ProfitReport, like the next
+    publication INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS report_time     -- time first: new rows go to the end
-    ON report (at, symbol, sender, digits, fill_id);
-CREATE UNIQUE INDEX IF NOT EXISTS report_fill_id
-    ON report (fill_id, symbol, sender) WHERE fill_id <> '';
+    ON report (at, symbol, sender, key);
+CREATE UNIQUE INDEX IF NOT EXISTS report_fill_id  -- an id identifies a fill at any time
+    ON report (key, symbol, sender) WHERE key >= '=';
 CREATE TABLE IF NOT EXISTS repetition (    -- reports that came again, and did not count again
     report INTEGER PRIMARY KEY,            -- the id of the counted report
     times INTEGER NOT NULL,                -- how often it came again
@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE TABLE IF NOT EXISTS position (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
-COLUMNS = "symbol, sender, at, total, unrealized, realized, converted"
+COLUMNS = "symbol, sender, at, total, unrealized, realized, converted, key, publication"
 """The columns of a report, in the order of the fields of ProfitReport."""
 
 SELECT_REPORT = f"SELECT {COLUMNS} FROM report "  # noqa: S608 - constants only

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
+from zlib import crc32
 
 import redis
 import structlog
@@ -162,7 +163,7 @@ class Intake:
         now = now_us()
         for _, message in entries:
             try:
-                report, _ = read_report(message, now)
+                report, _ = read_report(message, now, crc32(message))
                 batch.accepted.append((report, message))
             except RejectMessage as error:
                 batch.reject(now, error, message)

@@ -20,6 +20,8 @@ from app.domain.decoding import (
 )
 from app.domain.model import (
     FIELDS,
+    ID,
+    OF_ITS_OWN,
     ORDERS,
     PERFORMANCE,
     ZERO,
@@ -53,8 +55,10 @@ __all__ = [
     "DEEPEST",
     "EPOCH",
     "FIELDS",
+    "ID",
     "LARGEST",
     "LARGEST_MESSAGE",
+    "OF_ITS_OWN",
     "ORDERS",
     "PERFORMANCE",
     "PLACES",

@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 
 from app.domain.amounts import not_a_number, to_atoms
-from app.domain.model import FIELDS, PERFORMANCE, ProfitReport, Update
+from app.domain.model import FIELDS, ID, OF_ITS_OWN, PERFORMANCE, ProfitReport, Update
 from app.domain.reasons import as_json, not_json, wrong_form
 from app.domain.schemas import (
+    LONGEST_ID,
     LONGEST_SENDER,
     OrderData,
+    PerformanceData,
     PerformanceEnvelope,
     PriceData,
-    ReportData,
     ReportEnvelope,
     UpdateEnvelope,
 )
@@ -37,19 +38,22 @@ _decode_performance = msgspec.json.Decoder(PerformanceEnvelope).decode
 _decode_update = msgspec.json.Decoder(UpdateEnvelope).decode
 
 
-def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
+def read_report(
+    message: bytes, now: int, publication: int = OF_ITS_OWN
+) -> tuple[ProfitReport, str | None]:
     """Decode a report; also return the name of the journal, if the message is there too.
 
     Args:
         message: A message of PROFIT_REPORT or of the journal.
         now: Microseconds since 1970 UTC, to reject times that are far off.
+        publication: As in ProfitReport.
 
     Raises:
         RejectMessage: The message cannot be counted; the text says why.
     """
     envelope = _decoded(_decode_report, message)
     data = envelope.data
-    timestamp_us = report_time(data.timestamp, now)
+    timestamp_us, digits = report_time(data.timestamp, now)
     sender = envelope.sender or ""
     if len(sender) > LONGEST_SENDER:
         raise RejectMessage(
@@ -64,8 +68,21 @@ def read_report(message: bytes, now: int) -> tuple[ProfitReport, str | None]:
         to_atoms(data.unrealized, "unrealized"),
         to_atoms(data.realized, "realized"),
         to_atoms(data.converted, "converted"),
+        digits if data.id is None else _id_key(data.id) or digits,
+        publication,
     )
     return report, envelope.journal
+
+
+def _id_key(given: str | int) -> str:
+    """Return the key of a report whose fill has an id; an empty id is none."""
+    fill_id = str(given).strip()
+    if len(fill_id) > LONGEST_ID:
+        raise RejectMessage(
+            "wrong_form",
+            f"id is longer than {LONGEST_ID} characters: shorten {fill_id[:40]!r}...",
+        )
+    return fill_id and ID + fill_id
 
 
 def read_performance(message: bytes) -> Update:
@@ -130,7 +147,7 @@ def performance_value(data: Any) -> dict[str, Any]:
         RejectMessage: A field is missing or has the wrong type.
     """
     try:
-        return _performance(msgspec.convert({"symbol": ""} | dict(data), ReportData))
+        return _performance(msgspec.convert({"symbol": ""} | dict(data), PerformanceData))
     except msgspec.ValidationError as error:
         raise wrong_form(error, data) from None
     except (TypeError, ValueError):
@@ -139,7 +156,7 @@ def performance_value(data: Any) -> dict[str, Any]:
         ) from None
 
 
-def _performance(data: ReportData) -> dict[str, Any]:
+def _performance(data: PerformanceData) -> dict[str, Any]:
     fields: dict[str, Any] = {name: _to_float(getattr(data, name), name) for name in FIELDS}
     fields["timestamp"] = to_text(to_microseconds(data.timestamp))
     return fields

@@ -40,7 +40,7 @@ CONTRACTS = {
         schemas.ReportMessage,
         _SIZE + f"Refused if its timestamp is more than {_minutes(AHEAD_LIMIT)} ahead, more than "
         f"{BEHIND_LIMIT.days} days old, or outside the calendar; if a numeric string is "
-        f"beyond {LARGEST:,}; if a report with the same sender, symbol and timestamp was "
+        f"beyond {LARGEST:,}; if a report with the same identity (see id) was "
         "counted with other amounts. " + _OPEN + _LENIENT,
     ),
     "ticker_performance": Contract(schemas.PerformanceMessage),

@@ -22,8 +22,18 @@ FIELDS = ("total", "unrealized", "realized", "converted")
 """The four amounts of a report and of a performance."""
 
 
+ID = "="
+"""The beginning of a report's key that is the id of its fill. It sorts after all digits."""
+
+OF_ITS_OWN = -1
+"""The publication of a report that came by pub/sub alone: that delivers a message once, so an equal
+one is another publication."""
+
+
 class ProfitReport(NamedTuple):
     """What one fill added: amounts in atoms, the time in microseconds since 1970 UTC.
+
+    Sender, symbol and the fill's id identify it. If it has none: sender, symbol and time.
 
     A tuple, because it is also a row of the ledger.
     """
@@ -35,6 +45,27 @@ class ProfitReport(NamedTuple):
     unrealized: int
     realized: int
     converted: int
+    key: str = ""
+    """What identifies it besides: `=` and the fill's id, or the digits of the time beyond
+    microseconds, without zeros at the end."""
+    publication: int = OF_ITS_OWN
+    """A checksum of the message, which tells whether the same one came again from the journal."""
+
+    @property
+    def amounts(self) -> tuple[int, int, int, int]:
+        """The four amounts, in the order of FIELDS."""
+        return self[3:7]
+
+    @property
+    def fill_id(self) -> str:
+        """The fill's own id at the broker; empty if it has none."""
+        return self.key[1:] if self.key.startswith(ID) else ""
+
+    @property
+    def time_text(self) -> str:
+        """The time in the form of `to_text`, with all digits that identify the report."""
+        digits = "" if self.key.startswith(ID) else self.key
+        return to_text(self.timestamp_us).replace("+", f"{digits}+")
 
 
 class Update(NamedTuple):
@@ -94,8 +125,9 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
 
     def shown(self, decimals: int) -> bytes:
         """Return the five fields that other programs read, as JSON, rounded to `decimals`."""
-        total, unrealized, realized, converted = self.amounts
-        step = 10 ** (PLACES - decimals)
+        total, unrealized = self.total, self.unrealized
+        realized, converted = self.realized, self.converted
+        step = _STEPS[decimals]
         # Most figures need no rounding, which would take two thirds of the time.
         if total % step or unrealized % step or realized % step or converted % step:
             places = decimals - PLACES
@@ -113,6 +145,7 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
+_STEPS = [10 ** (PLACES - decimals) for decimals in range(PLACES + 1)]
 
 ZERO = Figures()
 

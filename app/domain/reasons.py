@@ -13,8 +13,8 @@ from app.errors import RejectCode, RejectMessage
 _LONGEST_SHOWN = 40
 
 _EXPECTED = {
-    "int": "a number",
     "float": "a number",
+    "int": "a whole number",
     "str": "text",
     "object": "an object",
     "array": "a list",
@@ -48,9 +48,10 @@ def wrong_form(error: msgspec.ValidationError, came: Any) -> RejectMessage:
     if isinstance(value, float) and not math.isfinite(value):
         problem = f"{field} is not finite: {as_json(value)}; send a number"
     elif what.startswith("Expected"):
-        expected = dict.fromkeys(
-            _EXPECTED[kind] for kind in quoted[0].split(" | ") if kind in _EXPECTED
-        )
+        kinds = quoted[0].split(" | ")
+        if "float" in kinds:
+            kinds = [kind for kind in kinds if kind != "int"]
+        expected = [text for kind, text in _EXPECTED.items() if kind in kinds]
         problem = f"{field} must be {' or '.join(expected)}, not {as_json(value)}"
     elif what.startswith("Object missing"):
         name = quoted[0]

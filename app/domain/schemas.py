@@ -17,6 +17,9 @@ from app.domain.times import EPOCH_TEXT, EPOCH_UNITS
 LONGEST_SENDER = 128
 """Characters."""
 
+LONGEST_ID = 128
+"""Characters."""
+
 # Blanks, controls and formats; the pattern is valid in Python and in JSON Schema.
 _NOT_PRINTED = (
     r"\x00-\x1f\x7f-\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff"
@@ -92,8 +95,8 @@ EnvelopeTimestamp = Annotated[
 EnvelopeSender = Annotated[str | UnsetType | None, Meta(description="Who sent it. Ignored.")]
 
 
-class ReportData(msgspec.Struct, gc=False):
-    """What one fill added; with PROFIT_REPORT_KIND=snapshot, the symbol's figures for the day."""
+class PerformanceData(msgspec.Struct, gc=False):
+    """The figures that a report and a performance have in common."""
 
     symbol: Symbol
     total: Money
@@ -107,6 +110,19 @@ class ReportData(msgspec.Struct, gc=False):
     ] = 0
 
 
+class ReportData(PerformanceData):
+    """What one fill added; with PROFIT_REPORT_KIND=snapshot, the symbol's figures for the day."""
+
+    id: Annotated[
+        str | int | None,
+        Meta(
+            description="The fill's own id at the broker, if it has one. Then sender, symbol and "
+            "id identify the report; else sender, symbol and timestamp, with all its digits.",
+            extra_json_schema={"maxLength": LONGEST_ID},
+        ),
+    ] = None
+
+
 class ReportEnvelope(msgspec.Struct, gc=False):
     """The parts of a report's message that are read."""
 
@@ -114,7 +130,7 @@ class ReportEnvelope(msgspec.Struct, gc=False):
     sender: Annotated[
         str | None,
         Meta(
-            description="The bot. Sender, symbol and timestamp identify a report: it counts once.",
+            description="The bot. It is part of the identity of a report, which counts once.",
             extra_json_schema={"maxLength": LONGEST_SENDER},
         ),
     ] = None
@@ -136,7 +152,7 @@ class ReportMessage(ReportEnvelope):
 class PerformanceEnvelope(msgspec.Struct):
     """The parts of a performance message that are read; another program calculated it."""
 
-    data: ReportData
+    data: PerformanceData
 
 
 class Performance(msgspec.Struct, gc=False, forbid_unknown_fields=True):

@@ -27,7 +27,11 @@ but seconds such a number is later than 1973, so no time of a report can be mist
 EPOCH_TEXT = r"[0-9]{1,20}(\.[0-9]{0,9})?"
 """The pattern of such a number given as text."""
 
+MOST_DIGITS = 12
+"""The most digits of a report's time beyond microseconds."""
+
 _EPOCH_TEXT = re.compile(EPOCH_TEXT)
+_BEYOND = re.compile(r"[.,][0-9]{6}([0-9]+)")
 _MICROSECOND = timedelta(microseconds=1)
 _AHEAD = AHEAD_LIMIT // _MICROSECOND
 _BEHIND = BEHIND_LIMIT // _MICROSECOND
@@ -80,11 +84,14 @@ def _quoted(timestamp: str | float) -> str:
     return repr(timestamp)[:42]
 
 
-def report_time(timestamp: str | float, now: int) -> int:
+def report_time(timestamp: str | float, now: int) -> tuple[int, str]:
     """Convert the timestamp of a report.
 
+    Returns:
+        The microseconds, and the digits beyond them without zeros at the end.
+
     Raises:
-        RejectMessage: It is no time, or too far from `now`.
+        RejectMessage: It is no time, too far from `now`, or has too many digits.
     """
     timestamp_us = to_microseconds(timestamp)
     if timestamp_us - now > _AHEAD:
@@ -100,7 +107,31 @@ def report_time(timestamp: str | float, now: int) -> int:
             f"{_read_as(timestamp, timestamp_us)}; reports are counted for {BEHIND_LIMIT.days} "
             "days after their fill",
         )
-    return timestamp_us
+    # Nearly all have six decimals, and then their offset.
+    if type(timestamp) is str and timestamp[19:20] == "." and timestamp[26:27] in "+-Z":
+        return timestamp_us, ""
+    return timestamp_us, _digits_beyond(timestamp)
+
+
+def _digits_beyond(timestamp: str | float) -> str:
+    """Return the digits of a time beyond microseconds, without zeros at the end.
+
+    Raises:
+        RejectMessage: There are more than MOST_DIGITS.
+    """
+    if _is_number(timestamp):
+        number = Decimal(str(timestamp))
+        microseconds = next(unit for limit, unit in EPOCH_UNITS if number <= limit)
+        return f"{number * microseconds:f}".partition(".")[2].rstrip("0")
+    found = _BEYOND.search(str(timestamp))
+    digits = found[1].rstrip("0") if found else ""
+    if len(digits) > MOST_DIGITS:
+        raise RejectMessage(
+            "timestamp",
+            f"timestamp has more than {6 + MOST_DIGITS} decimals of a second: "
+            f"{str(timestamp)[:60]}; round it",
+        )
+    return digits
 
 
 def _is_number(timestamp: str | float) -> bool:

@@ -1,8 +1,9 @@
 """Messages that bots and brokers in the field really send, each with what is right.
 
-One JSON object a line: `channel`; `message`, an object or, where it is no JSON, text; `right`, in
-words; and for tests that go through all lines `counts`, the total that the message adds, or
-`reason`, a pattern of why it is refused. `@now` and the like stand for times.
+One JSON object a line: `channel`; `message`, an object or, where it is no JSON, text, or several
+`messages`; `right`, in words. For tests that go through all lines: `counts`, the total that the
+message adds, or `reason`, a pattern of why it is refused; `totals`, what `messages` add by symbol,
+and `refused`, a pattern of why one of them is. `@now` and the like stand for times.
 """
 
 import json
@@ -22,6 +23,7 @@ def cases(name: str) -> Iterator[dict[str, Any]]:
         case = json.loads(line)
         if "message" in case:
             case["message"] = timed(case["message"])
+        case["messages"] = [timed(message) for message in case.get("messages", ())]
         yield case
 
 
@@ -41,6 +43,9 @@ def _time(name: str) -> str:
         # Whole, but for seconds, of which two reports must not share one.
         factor = int(name.removeprefix("epoch "))
         return str(time.time() if factor == 1 else time.time_ns() * factor // 10**9)
+    if name.startswith("today "):
+        # Yesterday's, which is past at any time of the day.
+        return json.dumps(f"{(now - timedelta(days=1)).date()}T{name.removeprefix('today ')}")
     ahead = re.match(r"now(?:([+-]\d+)([hs]))?", name)
     assert ahead, name
     if ahead[1]:

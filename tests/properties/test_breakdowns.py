@@ -37,6 +37,8 @@ def reports(symbols: str = "AB") -> st.SearchStrategy[list[ProfitReport]]:
         AMOUNTS,
         AMOUNTS,
         AMOUNTS,
+        key=st.just(""),
+        publication=st.just(-1),
     )
     return st.lists(one, max_size=30, unique_by=lambda report: report[:3])
 

@@ -148,7 +148,7 @@ def _line(time_text: str, sender: str, figures: Figures, total: int) -> str:
 
 def _as_text(step: Step) -> str:
     report = step.report
-    amounts = Figures(*report[3:], report.timestamp_us)
+    amounts = Figures(*report.amounts, report.timestamp_us)
     line = _line(to_text(report.timestamp_us)[11:26], report.sender, amounts, step.figures.total)
     return line if step.counts else f"{line}  older: replaces nothing"
 
@@ -158,7 +158,7 @@ def _as_json(step: Step) -> dict[str, Any]:
     return {
         "timestamp": to_text(report.timestamp_us),
         "sender": report.sender,
-        **amount_table.numbers(Figures(*report[3:], report.timestamp_us)),
+        **amount_table.numbers(Figures(*report.amounts, report.timestamp_us)),
         "counts": step.counts,
         "sum": amount_table.numbers(step.figures),
     }

@@ -188,7 +188,7 @@ def _print_reports(reports: Iterable[ProfitReport], kind: ReportKind, as_json: b
         if as_json:
             print_json_line(data_of(report) | {"sender": report.sender})
         else:
-            amounts = amount_table.columns(*report[3:])
+            amounts = amount_table.columns(*report.amounts)
             time_text = to_text(report.timestamp_us)[11:26]
             names = (
                 f"{amount_table.padded(report.symbol, 9)} {amount_table.padded(report.sender, 12)}"

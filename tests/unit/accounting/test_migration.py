@@ -126,8 +126,8 @@ def test_the_ids_of_reports_go_on_even_if_the_last_ones_were_deleted(folder: Pat
     Ledger(folder).close()
     with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
         db.execute(
-            "INSERT INTO report (symbol, sender, at, total, unrealized, realized, converted) "
-            "VALUES ('SOFI', '', 1, 1, 1, 0, 0)"
+            "INSERT INTO report (symbol, sender, at, total, unrealized, realized, converted, key, "
+            "publication) VALUES ('SOFI', '', 1, 1, 1, 0, 0, '', 0)"
         )
         assert db.execute("SELECT id FROM report").fetchone()[0] > EXPECTED["reports"]
 

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +42,8 @@ def test_the_message_of_the_contract_is_read_to_the_cent() -> None:
     assert found.symbol == "SOFI"
     assert found.sender == "scale_t"
     assert to_text(found.timestamp_us) == AT
-    assert found[3:] == (2_876_000_000, 2_876_000_000, 0, 0)
+    assert found.amounts == (2_876_000_000, 2_876_000_000, 0, 0)
+    assert found.key == ""
 
 
 @pytest.mark.parametrize(
@@ -376,3 +378,60 @@ def test_times_are_written_in_one_form_that_sorts() -> None:
     texts = [to_text(to_microseconds(moment.isoformat())) for moment in moments]
     assert texts == sorted(texts)
     assert len({len(text) for text in texts}) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"),
+    [
+        ("2025-05-15T13:32:56.582434+00:00", ""),
+        ("2025-05-15T13:32:56.582434000Z", ""),
+        ("2025-05-15T13:32:56.582434001Z", "001"),
+        ("2025-05-15T13:32:56.5824340010Z", "001"),
+        ("2025-05-15 13:32:56,582434001", "001"),
+        ("2025-05-15T09:32:56.582434001-04:00", "001"),
+        ("20250515T133256.582434001+00:00", "001"),
+        (1_747_315_976_582_434_001, "001"),
+        ("1747315976582434001", "001"),
+        ("1747315976.582434001", "001"),
+        (1_747_315_976_582_434, ""),
+        ("2025-05-15T13:32:56.582434" + "0" * 99 + "Z", ""),
+        ("2025-05-15T13:32:56.582434000000000001Z", "000000000001"),
+    ],
+)
+def test_all_digits_of_a_time_are_read_however_it_is_written(written: Any, digits: str) -> None:
+    found = read(timestamp=written)
+    assert (to_text(found.timestamp_us), found.key) == (AT, digits)
+    assert found.time_text == AT.replace("+", f"{digits}+")
+
+
+def test_a_time_of_more_digits_than_a_clock_has_is_refused() -> None:
+    with pytest.raises(RejectMessage, match="timestamp has more than 18 decimals"):
+        read(timestamp="2025-05-15T13:32:56.5824340000000000001Z")
+
+
+@pytest.mark.parametrize(
+    ("given", "fill_id"),
+    [(None, ""), ("", ""), ("  ", ""), (17, "17"), ("17", "17"), (0, "0"), (" a b ", "a b")],
+)
+def test_a_fill_may_have_an_id_of_its_own(given: Any, fill_id: str) -> None:
+    assert read(id=given).fill_id == fill_id
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (1.5, "data.id must be a whole number or text, not 1.5"),
+        (True, "data.id must be a whole number or text, not true"),
+        (["a"], "data.id must be a whole number or text"),
+        ("x" * 129, "id is longer than 128 characters: shorten"),
+        (10**129, "id is longer than 128 characters"),
+    ],
+)
+def test_an_id_that_cannot_be_kept_is_refused(given: Any, reason: str) -> None:
+    with pytest.raises(RejectMessage, match=re.escape(reason)):
+        read(id=given)
+
+
+def test_a_performance_of_another_program_may_have_any_id() -> None:
+    message = json.dumps({"data": report(timestamp=AT, id=[1.5])}).encode()
+    assert read_performance(message).symbol == "SOFI"
