@@ -6,7 +6,7 @@ import os
 _OPTIONS = {
     # The arguments are the symbol and its figures; the id opens the page of one task.
     "FLOWER_TASKS_COLUMNS": "name,args,state,received,runtime,worker,uuid",
-    # Each takes 8 KB of memory, and by itself Flower keeps 100,000.
+    # About 50 MB; by itself Flower keeps 100,000.
     "FLOWER_MAX_TASKS": "5000",
 }
 """Defaults by environment variable. Flower takes the command line's `--tasks-columns` first."""

@@ -12,7 +12,7 @@ from tests.browser import chromium
 from tests.system import System, wait_until
 
 KEPT = 5_000
-"""The tasks that Flower is to keep, each with 8 KB; by itself it keeps 100,000."""
+"""The tasks that Flower is to keep, in about 50 MB; by itself it keeps 100,000."""
 
 
 @pytest.fixture

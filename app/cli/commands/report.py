@@ -100,10 +100,11 @@ def report(
             round_trip.close()
     output.end()
     if published.spooled and not has_arrived:
+        folder = settings.publisher_spool_path.absolute() / settings.account
         print_error(
             f"Redis at {masked(settings.redis_url)} did not take the report: it is kept in "
-            f"{settings.publisher_spool_path / settings.account}, and sent the next time a bot or "
-            "this command runs here; do not report it again"
+            f"{folder}, and sent the next time a bot or this command runs here; do not report it "
+            "again"
         )
     return 0 if has_arrived else 1
 
