@@ -1,5 +1,6 @@
 """The subscriber stores what arrived last, whatever time another program's calculator gave it."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.delivery import FailedStores
+from app.delivery import FailedStores, RejectedUpdates
 from app.settings import load_settings
 from tests.faults.load import steps_back
 from tests.rules.forms import SIGNED_IN
@@ -68,3 +69,37 @@ def test_the_last_is_stored_with_a_time_that_never_steps_back(system: System) ->
 
     assert not steps_back(system)
     assert not FailedStores(load_settings(system.environment)).read()
+
+
+def test_what_cannot_be_stored_is_kept_and_logged_once_a_batch(system: System) -> None:
+    subscriber = system.start_bridge("subscriber")
+    system.start_worker()
+    settings, now = load_settings(system.environment), datetime.now(UTC)
+    whole = envelope(report("SOFI", 7) | {"timestamp": now.isoformat()})
+    broken = [("TICKER_PERFORMANCE_SOFI", f'{{"data": {number}}}') for number in range(60)]
+    broken += [
+        ("TICKER_UPDATES_SOFI", '{"data": {"type": "price", "price": null}}'),
+        ("TICKER_PERFORMANCE_SOFI", whole.replace("7", "true", 1)),
+    ]
+    with system.redis.pipeline(transaction=False) as pipeline:
+        for channel, message in broken:
+            pipeline.publish(channel, message)
+        pipeline.execute()
+    assert stored_after(system, "SOFI", 1, now - MILLISECOND) == now - MILLISECOND
+
+    rejected = RejectedUpdates(settings)
+    wait_until(lambda: len(rejected.read()) == len(broken), "all of them kept")
+    assert [(one["channel"], one["message"]) for one in reversed(rejected.read())] == broken
+    lines = re.findall(r"updates_rejected.*count=(\d+)", subscriber.log.read_text())
+    assert sum(map(int, lines)) == len(broken)
+    assert len(lines) < len(broken) / 4
+
+    # The one that an operator has corrected goes where the others come from, and is no report.
+    corrected = system.folder / "corrected.json"
+    corrected.write_text(whole)
+    words = ("resend", "--message", str(corrected), rejected.read()[0]["id"])
+    done = system.command("rejected-updates", *words)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: stored(system, "SOFI").get("total") == 7, "the corrected one stored")
+    assert len(rejected.read()) == len(broken) - 1
+    assert not system.redis.exists("profit-bridge:journal")
