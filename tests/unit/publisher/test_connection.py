@@ -88,6 +88,7 @@ def test_without_parts_the_url_stands_and_without_a_url_nothing_is_given() -> No
         ({"port": 0}, "port=0: must be a whole number from 1 to 65535"),
         ({"port": 1.5}, "port=1.5: must be a whole number"),
         ({"db": "-1"}, "db=-1: must be a whole number from 0"),
+        ({"account": "a b"}, "account=a b: must be 1 to 32 letters"),
         ({"timeout": 0}, "timeout must be above 0 and at most 3600 seconds, not 0"),
         ({"timeout": "1"}, "timeout must be .*, not '1'"),
         ({"timeout": float("inf")}, "timeout must be .*, not inf"),
