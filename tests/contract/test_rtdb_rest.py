@@ -98,10 +98,9 @@ class TestQueries:
         assert answer.json()["error"].startswith(reason)
 
     def test_a_query_of_a_stream_is_refused_and_not_ignored(self, server: ServerProcess) -> None:
-        answer = server.http(
-            "GET", '/a.json?orderBy="$key"&limitToLast=1', headers={"Accept": "text/event-stream"}
-        )
-        assert answer.status_code == 501
+        where, accept = '/a.json?orderBy="$key"&limitToLast=1', {"Accept": "text/event-stream"}
+        with server.http("GET", where, headers=accept, stream=True) as answer:
+            assert answer.status_code == 501
 
 
 class TestRules:
