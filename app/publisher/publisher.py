@@ -84,10 +84,7 @@ class RedisPublisher:
             self._options = connection_options(self._url)
         except ValueError as error:
             raise ValueError(f"url={masked(self._url)}: {error}") from None
-        try:
-            account = environment.account() if account is None else checked_account(str(account))
-        except ValueError as error:
-            raise ValueError(f"account={account}: {error}") from None
+        account = environment.account() if account is None else checked_account(account)
         self._prefix = f"{account}:" if account else ""
         self._folder = Path(spool or environment.spool_folder()) / account
         self._journal_length = environment.journal_length()
