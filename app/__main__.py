@@ -88,7 +88,8 @@ def _dispatcher(settings: Settings) -> "Dispatcher":
 
     register = LatestValueRegister(settings)
     stores = None if settings.stores_all else settings.stores
-    return Dispatcher(CeleryQueue(settings), register, stores)
+    stores_orders = settings.orders_kept != 0
+    return Dispatcher(CeleryQueue(settings), register, stores, stores_orders=stores_orders)
 
 
 _SERVICES: dict[str, Callable[[Settings], int]] = {"bridge": _bridge, "subscriber": _subscriber}

@@ -46,6 +46,8 @@ class RedisNames:
         """Sorted set of the slots that are not stored yet, by the time (ms) they are overdue."""
         self.open_orders = ours + "open-orders"
         """The same for orders, so that they wait for each other only."""
+        self.orders = ours + "orders:"
+        """Prefix of the sorted sets with the ids of a symbol's orders, by revision."""
         self.revision = ours + "revision"
         """The highest revision so far."""
         self.slot = ours + "newest:"

@@ -162,6 +162,11 @@ class Settings:
         Meta(title="true or false"),
         "whether to store the account, whatever TICKERS says",
     ] = True
+    orders_kept: Annotated[
+        Annotated[int, Meta(ge=0, le=100_000)] | None,
+        Meta(title="a whole number from 0 to 100000"),
+        "newest orders to keep in Firebase per symbol; 0: none are stored (default: all)",
+    ] = None
     metrics_address: Annotated[
         str, _address_or_off, "host:port for /metrics, /healthz and /readyz of the services, or off"
     ] = "127.0.0.1:9464"

@@ -13,6 +13,7 @@ from app.delivery import (
     MAX_REVISION,
     Candidate,
     FailedStores,
+    KeptOrders,
     LatestValueRegister,
     LatestValueStore,
     StoreResult,
@@ -102,6 +103,14 @@ def _failed_stores() -> FailedStores:
 
 
 @functools.cache
+def _kept_orders() -> KeptOrders | None:
+    settings = process_settings()
+    if settings.orders_kept is None:
+        return None
+    return KeptOrders(settings, _register(), firebase_of_this_process(settings))
+
+
+@functools.cache
 def _freshness() -> FreshnessRecord:
     return FreshnessRecord(process_settings())
 
@@ -125,7 +134,7 @@ def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False
     will_retry = _runs_in_worker(task)
     pause = Backoff(FIRST_PAUSE, LONGEST_PAUSE).pause(request.retries)
     try:
-        result = LatestValueStore(_register(), firebase, _failed_stores()).store(
+        result = LatestValueStore(_register(), firebase, _failed_stores(), _kept_orders()).store(
             candidates,
             task=request.id or uuid.uuid4().hex,
             resumed=bool(request.retries or (request.delivery_info or {}).get("redelivered")),
@@ -173,10 +182,14 @@ def _path(update: Update) -> str:
 
 def _summary(result: StoreResult) -> str:
     parts = []
-    if len(result.written) == 1:
-        parts.append(f"stored {_path(result.written[0])}")
-    elif result.written:
-        parts.append(f"stored {len(result.written)} values")
+    for done, updates in (
+        ("stored", [update for update in result.written if update.value != {}]),
+        ("removed", [update for update in result.written if update.value == {}]),
+    ):
+        if len(updates) == 1:
+            parts.append(f"{done} {_path(updates[0])}")
+        elif updates:
+            parts.append(f"{done} {len(updates)} values")
     if result.current:
         parts.append(f"{result.current} not stored: this value, or a newer one, is stored already")
     if result.held:

@@ -8,6 +8,7 @@ from app.delivery.dispatcher import (
     Dispatcher,
 )
 from app.delivery.failed_stores import FailedStores
+from app.delivery.kept_orders import KeptOrders
 from app.delivery.register import (
     ANY_REVISION,
     LEASE_SECONDS,
@@ -44,6 +45,7 @@ __all__ = [
     "Dispatcher",
     "FailedStores",
     "FirebaseWriter",
+    "KeptOrders",
     "LatestValueRegister",
     "LatestValueStore",
     "ProposalStatus",

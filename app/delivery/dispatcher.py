@@ -70,6 +70,7 @@ class Dispatcher:
         queue: Where tasks are enqueued.
         register: Where values are announced.
         stores: Says whether a symbol is stored; values of others are dropped. None: all are.
+        stores_orders: Whether orders are stored; else they are dropped.
     """
 
     def __init__(
@@ -77,7 +78,10 @@ class Dispatcher:
         queue: TaskQueue,
         register: LatestValueRegister,
         stores: Callable[[str], bool] | None = None,
+        *,
+        stores_orders: bool = True,
     ) -> None:
+        self._stores_orders = stores_orders
         self._queue = queue
         self._register = register
         self._stores = stores
@@ -121,6 +125,10 @@ class Dispatcher:
         if self._stores is not None:
             values = {slot: value for slot, value in values.items() if self._stores(slot[0])}
             figures = {symbol: value for symbol, value in figures.items() if self._stores(symbol)}
+        if not self._stores_orders:
+            values = {
+                slot: value for slot, value in values.items() if not slot[1].startswith(ORDERS)
+            }
         if values or figures:
             self._changed.put(values, figures)
             self._came_in = True

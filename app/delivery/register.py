@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.delivery.conflating_queue import Slot
-from app.domain import Update
+from app.domain import ORDERS, Update
 from app.messaging import connect, reaching
 from app.settings import Settings
 
@@ -38,6 +38,9 @@ LONGEST_WRITE_SECONDS = 60.0
 SLOT_TTL_SECONDS = 8 * 86_400
 """An untouched slot is forgotten after this: its day is over, its order is done."""
 
+ORDERS_TTL_SECONDS = 86_400
+"""After this the ids of a symbol's orders are read anew from Firebase, whatever happened there."""
+
 ANY_REVISION = 0
 """The revision of a candidate that has no value and only names a slot."""
 
@@ -48,7 +51,16 @@ as doubles. Far above this, different ones compare as equal, and a new value wou
 
 _NO_BREAK_SPACE = "\u00a0"
 
-SCRIPTS = ("announce", "overdue", "take_orders", "propose", "confirm", "extend", "release")
+SCRIPTS = (
+    "announce",
+    "overdue",
+    "take_orders",
+    "propose",
+    "retire_orders",
+    "confirm",
+    "extend",
+    "release",
+)
 Argument = str | bytes | int
 """What is passed to a script."""
 
@@ -203,6 +215,34 @@ class LatestValueRegister:
         updates = [write.update for write in (*written, *refused)]
         outcomes = self._outcomes("confirm", updates, arguments)
         return [outcome.write for outcome in outcomes if outcome.write is not None]
+
+    def retire_orders(
+        self, orders: str, symbol: str, writes: Sequence[Write], holder: str, kept: int, most: int
+    ) -> list[Write]:
+        """Note the orders that are written, and have the oldest of the symbol give way to them.
+
+        Args:
+            orders: The sorted set with the ids of the symbol's orders.
+            symbol: The symbol.
+            writes: Some of its orders, without removals.
+            holder: The holder of their leases.
+            kept: How many orders are kept.
+            most: How many give way at most.
+
+        Returns:
+            The writes that remove orders: the holder has their leases. One of them may take the
+            place of a write that was given.
+        """
+        prefix = self._slot(Update(symbol, ORDERS, None))
+        arguments: list[Argument] = [holder, _ms(LEASE_SECONDS), SLOT_TTL_SECONDS]
+        arguments += [kept, most, ORDERS_TTL_SECONDS, prefix]
+        arguments += [write.update.key.removeprefix(ORDERS) for write in writes]
+        slots = [self._slot(write.update) for write in writes]
+        removals = self._run("retire_orders", [orders, *slots], arguments, orders=True)
+        return [
+            Write(Update(symbol, ORDERS + id_.decode(), json.loads(value)), int(revision), "")
+            for id_, revision, value in removals
+        ]
 
     def extend(
         self, writes: Sequence[Write], holder: str, seconds: float, *, outcome_unknown: bool

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Protocol
 
 from app.delivery.failed_stores import FailedStores
+from app.delivery.kept_orders import KeptOrders
 from app.delivery.register import (
     Candidate,
     LatestValueRegister,
@@ -62,11 +63,23 @@ class Unfinished(RetryLater):
 
 
 class LatestValueStore:
-    """Writes the newest values of slots to Firebase, with one writer per slot at a time."""
+    """Writes the newest values of slots to Firebase, with one writer per slot at a time.
+
+    Args:
+        register: Where the slots are.
+        firebase: Where they are written.
+        failed_stores: Where refused values are kept.
+        kept_orders: What removes old orders. None: nothing does.
+    """
 
     def __init__(
-        self, register: LatestValueRegister, firebase: FirebaseWriter, failed_stores: FailedStores
+        self,
+        register: LatestValueRegister,
+        firebase: FirebaseWriter,
+        failed_stores: FailedStores,
+        kept_orders: KeptOrders | None = None,
     ) -> None:
+        self._kept_orders = kept_orders
         self._register = register
         self._firebase = firebase
         self._failed_stores = failed_stores
@@ -102,13 +115,20 @@ class LatestValueStore:
         holder = self._register.new_holder(task)
         for are_orders in (False, True):
             group = [one for one in candidates if one.update.is_order == are_orders]
+            kept_orders = self._kept_orders if are_orders else None
+            if kept_orders:
+                kept_orders.prepare(update.symbol for update, _ in group)
             outcomes = self._register.propose(group, holder, resumed=resumed, by_time=by_time)
-            self._write_all(outcomes, holder, result, will_retry, retry_pause)
+            writes = [outcome.write for outcome in outcomes if outcome.write is not None]
+            if kept_orders:
+                writes = kept_orders.make_room(writes, holder)
+            self._write_all(outcomes, writes, holder, result, will_retry, retry_pause)
         return result
 
     def _write_all(
         self,
         outcomes: Sequence[ProposalOutcome],
+        writes: Sequence[Write],
         holder: str,
         result: StoreResult,
         will_retry: bool,
@@ -118,7 +138,6 @@ class LatestValueStore:
         statuses = [outcome.status for outcome in outcomes]
         result.current += statuses.count(ProposalStatus.CURRENT)
         result.held += statuses.count(ProposalStatus.HELD)
-        writes = [outcome.write for outcome in outcomes if outcome.write is not None]
         rounds = 0
         while writes:
             if will_retry and rounds == MAX_ROUNDS:

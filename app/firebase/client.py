@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -11,13 +12,14 @@ import firebase_admin
 import requests
 from firebase_admin import db
 
-from app.domain import PERFORMANCE, Update, to_microseconds, to_text
+from app.domain import ORDERS, PERFORMANCE, Update, time_in, to_microseconds, to_text
 from app.errors import Outdated, ProfitBridgeError, RejectMessage
 from app.firebase.errors import DatabaseJudge, Denied, TokenRejected
-from app.firebase.paths import node_path, nodes_of
+from app.firebase.events import children
+from app.firebase.paths import node_path, nodes_of, unescape_key
 from app.firebase.rate_limit import WriteRateLimiter
 from app.firebase.sign_in import sign_in_of
-from app.firebase.transport import Acquire, Transport, Watchdog
+from app.firebase.transport import CONNECTIONS, Acquire, Transport, Watchdog
 from app.settings import ADMIN, Settings
 
 CALL_SECONDS = 11.0
@@ -82,8 +84,8 @@ class FirebaseClient:
         nodes = {path: value for update in updates for path, value in nodes_of(update).items()}
         for_orders = all(update.is_order for update in updates)
         try:
-            if len(nodes) == 1:
-                ((path, value),) = nodes.items()
+            ((path, value), *others) = nodes.items()
+            if not others and value is not None:
                 self._call(lambda: self._root.child(path).set(value), for_orders=for_orders)
             else:
                 self._call(lambda: self._root.update(nodes), for_orders=for_orders)
@@ -103,8 +105,21 @@ class FirebaseClient:
 
     def keys(self, path: str = "") -> list[str]:
         """Return the keys of the children at `path`, without reading what is below them."""
-        node = self.get(path, shallow=True)
-        return list(node) if isinstance(node, Mapping) else []
+        return list(children(self.get(path, shallow=True)))
+
+    def get_many(self, paths: Sequence[str]) -> list[Any]:
+        """Return the value at each path, as `get` does, with several requests at a time."""
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            return list(threads.map(self.get, paths))
+
+    def order_ids(self, symbol: str) -> list[str]:
+        """Return the ids of the orders that are stored for a symbol."""
+        return [unescape_key(key) for key in self.keys(node_path(symbol, ORDERS.rstrip("/")))]
+
+    def order_times(self, symbol: str, ids: Sequence[str]) -> list[int | None]:
+        """Return the time of each order in microseconds since 1970; None if it has none."""
+        found = self.get_many([f"{node_path(symbol, ORDERS + one)}/timestamp" for one in ids])
+        return [time_in({"timestamp": timestamp}) for timestamp in found]
 
     def stream(self, path: str, max_silence: float) -> requests.Response:
         """Open an event stream of the node at `path`; close the response when done.

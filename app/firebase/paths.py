@@ -35,7 +35,7 @@ def node_path(symbol: str, key: str) -> str:
 
 
 def nodes_of(update: Update) -> dict[str, Any]:
-    """Return the nodes that an update sets, by path.
+    """Return the nodes that an update sets, by path; None removes a node, and so does `{}`.
 
     A price has no node of its own: its fields go beside the symbol's other children.
 
@@ -46,7 +46,8 @@ def nodes_of(update: Update) -> dict[str, Any]:
     if update.value is None:
         raise GiveUp("Firebase cannot store this value: it is null")
     if update.key != "price" or not isinstance(update.value, Mapping):
-        return {node_path(update.symbol, update.key): _escape_keys_in(update.value)}
+        value = None if update.value == {} else _escape_keys_in(update.value)
+        return {node_path(update.symbol, update.key): value}
     fields = {**update.value, "last_updated": datetime.now(UTC).isoformat(timespec="microseconds")}
     return {
         node_path(update.symbol, name): _escape_keys_in(value) for name, value in fields.items()

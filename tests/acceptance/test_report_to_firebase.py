@@ -372,6 +372,42 @@ def test_the_account_is_left_out_if_the_settings_say_so(system: System) -> None:
     assert set(system.firebase.get()) == {"HOOD", "SOFI"}
 
 
+def publish_order(system: System, identity: str) -> None:
+    data = {"event": "fill", "price": "1", "qty": "2", "order": {"id": identity}}
+    order = {"type": "order", "symbol": "SOFI", "timestamp": now_text(), "order_data": data}
+    system.publish(envelope(order), "TICKER_UPDATES_SOFI")
+
+
+def test_so_many_newest_orders_are_kept(system: System) -> None:
+    old = {
+        f"old{number}": {"order": {}, "timestamp": 1_700_000_000 + number} for number in range(4)
+    }
+    system.firebase.put("services/SOFI/orders", old)
+    system.start_bridge(ORDERS_KEPT="3")
+    system.start_worker(ORDERS_KEPT="3")
+
+    def shows(*ids: str) -> bool:
+        return set(system.firebase.get("services/SOFI/orders")) == set(ids)
+
+    publish_order(system, "a")
+    wait_until(lambda: shows("a", "old2", "old3"), "the newest of the old ones beside it")
+    for identity in "bcdef":
+        publish_order(system, identity)
+    wait_until(lambda: shows("d", "e", "f"), "the newest three")
+
+
+def test_no_order_is_stored_if_none_is_to_be_kept(system: System) -> None:
+    system.start_bridge(ORDERS_KEPT="0")
+    system.start_worker(ORDERS_KEPT="0")
+    publish_order(system, "a")
+    system.report("SOFI", 1)
+    wait_until(lambda: system.firebase.get("services/aggregate") is not None, "the figures")
+    assert set(system.firebase.get("services/SOFI")) == {"performance"}
+    call = 'import tasks; print(tasks.store_ticker_data("SOFI", "orders/a", {"event": "fill"}))'
+    assert system.run("-c", call, ORDERS_KEPT="0").stdout == "removed services/SOFI/orders/a\n"
+    assert set(system.firebase.get("services/SOFI")) == {"performance"}
+
+
 def test_the_subscriber_stores_what_another_program_calculates(system: System) -> None:
     subscriber = system.start_bridge("subscriber", TICKERS="SOFI")
     system.start_worker()

@@ -53,6 +53,8 @@ from app.settings import described, load_settings
         ("TICKERS_FILE", "/nowhere/tickers.txt"),
         ("TICKERS_FILE", "/dev/null"),
         ("STORE_AGGREGATE", "perhaps"),
+        ("ORDERS_KEPT", "-1"),
+        ("ORDERS_KEPT", "few"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("METRICS_ADDRESS", "9464"),

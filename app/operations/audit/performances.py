@@ -1,13 +1,11 @@
 """The performances in Firebase: what the audit reads there, and what it corrects."""
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.domain import PERFORMANCE, Update
 from app.errors import Outdated
 from app.firebase import (
-    CONNECTIONS,
     FirebaseClient,
     WriteRateLimiter,
     escape_key,
@@ -41,9 +39,9 @@ class Performances:
 
     def read(self, symbols: Collection[str]) -> dict[str, Any]:
         """Return the performance of each symbol that has one."""
-        with ThreadPoolExecutor(CONNECTIONS) as threads:
-            nodes = dict(zip(symbols, threads.map(self._read, symbols), strict=True))
-        return {symbol: node for symbol, node in nodes.items() if node is not None}
+        paths = [node_path(symbol, PERFORMANCE) for symbol in symbols]
+        nodes = zip(symbols, self._client.get_many(paths), strict=True)
+        return {symbol: node for symbol, node in nodes if node is not None}
 
     def store_many(self, updates: Sequence[Update]) -> None:
         """Store several values in one request, also over a performance that is wrongly newer."""
@@ -53,6 +51,3 @@ class Performances:
             # The rules refuse an older value in its place, but allow its removal.
             self._client.store_many([update._replace(value={}) for update in updates])
             self._client.store_many(updates)
-
-    def _read(self, symbol: str) -> Any:
-        return self._client.get(node_path(symbol, PERFORMANCE))
