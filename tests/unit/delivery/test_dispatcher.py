@@ -8,6 +8,7 @@ import pytest
 from app.delivery import Candidate, Dispatcher, LatestValueRegister
 from app.domain import Update
 from app.errors import RetryLater
+from app.monitoring import use_standard_logging
 from app.settings import Settings
 from tests.system import wait_until
 
@@ -51,6 +52,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def dispatcher(queue: Queue) -> Iterator[Dispatcher]:
+    use_standard_logging()
     dispatcher = Dispatcher(queue, Register(Settings(redis_url="redis://nowhere.invalid")))
     dispatcher.start()
     yield dispatcher
