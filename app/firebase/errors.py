@@ -107,7 +107,8 @@ class DatabaseJudge:
             )
         return Denied(
             f"Firebase denies the {action}: {words}: correct the credentials or the rules "
-            "(merge database.rules.json into them, or set FIREBASE_AUTH_UID=admin to bypass them)"
+            "(merge ours into them as docs/deployment.md shows, or set FIREBASE_AUTH_UID=admin to "
+            "bypass them)"
         )
 
     def _cannot(self, action: str) -> str:

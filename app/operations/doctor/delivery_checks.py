@@ -173,5 +173,6 @@ def _firebase_fix(error: ProfitBridgeError, settings: Settings) -> str:
         return "correct GOOGLE_APPLICATION_CREDENTIALS, or this machine's clock"
     return (
         "give the service account the right to write, and the database "
-        f"a rule that allows writing to {HEALTH_CHECK_PATH}"
+        f"a rule that allows writing to {HEALTH_CHECK_PATH}: see Database rules in "
+        "docs/deployment.md"
     )

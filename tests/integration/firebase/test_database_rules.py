@@ -78,7 +78,8 @@ def test_another_uid_is_denied_and_the_fix_named(
     other = client_of(database, FIREBASE_AUTH_UID="another")
     updates = [update(performance(), symbol) for symbol in ("SOFI", "HOOD")[:count]]
     with pytest.raises(
-        Misconfigured, match=r"merge database\.rules\.json.*FIREBASE_AUTH_UID=admin"
+        Misconfigured,
+        match=r"merge ours into them as docs/deployment\.md shows.*FIREBASE_AUTH_UID=admin",
     ):
         other.store_many(updates)
     other.close()
