@@ -150,15 +150,9 @@ class HttpRequest(HTTPMessageDelegate):
         """Send the response, if the client is still connected."""
         if self.is_abandoned:
             return
-        headers = HTTPHeaders({"Cache-Control": "no-cache"})
         body = None if self.method == "HEAD" else response.body
-        if body is not None:
-            headers["Content-Type"] = response.content_type
-            headers["Content-Length"] = str(len(body))
-        if response.etag is not None:
-            headers["ETag"] = response.etag
-        headers.update(response.headers)
-        self.connection.write_headers(_start_line(response.status), headers, body)
+        start_line = _start_line(response.status)
+        self.connection.write_headers(start_line, _headers_of(response, body), body)
         self.connection.finish()
 
     async def trickle(self, response: HttpResponse, pause: float) -> None:
@@ -166,12 +160,12 @@ class HttpRequest(HTTPMessageDelegate):
         if self.is_abandoned:
             return
         body = response.body or b""
-        headers = {"Content-Length": str(len(body)), **response.headers}
-        lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        head = f"HTTP/1.1 {response.status} {_reason(response.status)}\r\n"
+        for name, value in _headers_of(response, body).get_all():
+            head += f"{name}: {value}\r\n"
         stream = self.connection.detach()
         with suppress(StreamClosedError):
-            for byte in ("\r\n".join(lines) + "\r\n\r\n").encode() + body:
+            for byte in f"{head}\r\n".encode() + body:
                 await stream.write(bytes([byte]))
                 await asyncio.sleep(pause)
         stream.close()
@@ -217,6 +211,17 @@ class EventStream:
 def dumps(value: Json) -> bytes:
     """Return compact JSON on one line."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _headers_of(response: HttpResponse, body: bytes | None) -> HTTPHeaders:
+    headers = HTTPHeaders({"Cache-Control": "no-cache"})
+    if body is not None:
+        headers["Content-Type"] = response.content_type
+        headers["Content-Length"] = str(len(body))
+    if response.etag is not None:
+        headers["ETag"] = response.etag
+    headers.update(response.headers)
+    return headers
 
 
 def _start_line(status: int) -> ResponseStartLine:
