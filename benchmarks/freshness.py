@@ -98,7 +98,7 @@ def send(stage: Stage, traffic: Traffic) -> Sent:
     commands = [
         published(
             f'{{"data": {{"symbol": "{symbol}", "total": {CENT}, "unrealized": {CENT}, '
-            f'"realized": 0.0, "converted": 0.0, "timestamp": "{to_text(begin + number)}"}}, '
+            f'"realized": 0, "converted": 0, "timestamp": "{to_text(begin + number)}"}}, '
             f'"timestamp": "{local}", "sender": "scale_t"}}'.encode()
         )
         for number, symbol in enumerate(order)

@@ -4,6 +4,7 @@ Every way is given the same bytes. Sending costs next to nothing, so that what i
 other end.
 """
 
+import math
 import random
 import socket
 import time
@@ -100,11 +101,17 @@ def build(
 
 
 def _amounts(chance: random.Random) -> tuple[Cents, str]:
-    """Amounts of one fill: in cents, and as a bot writes them."""
-    unrealized, realized = chance.randrange(-2000, 6000), chance.randrange(0, 3000)
-    converted = chance.randrange(0, 1000)
+    """Amounts of one fill: in cents, and as a bot writes them, with 0 and with the noise of floats.
+
+    A buy makes unrealized profit, a sale realizes some, and only names what it converts.
+    """
+    unrealized = realized = converted = 0
+    if chance.random() < 0.5:
+        unrealized = chance.randrange(-2000, 6000)
+    else:
+        realized, converted = chance.randrange(0, 3000), chance.randrange(0, 1000)
     cents = (unrealized + realized, unrealized, realized, converted)
-    total, *rest = (amount / 100 for amount in cents)
+    total, *rest = (math.nextafter(amount / 100, math.inf) if amount else 0 for amount in cents)
     text = (
         f'"total": {total}, "unrealized": {rest[0]}, "realized": {rest[1]}, "converted": {rest[2]}'
     )

@@ -44,8 +44,8 @@ def report() -> dict[str, Any]:
         "symbol": "SOFI",
         "total": 28.76,
         "unrealized": 28.76,
-        "realized": 0.0,
-        "converted": 0.0,
+        "realized": 0,
+        "converted": 0,
         "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
 

@@ -52,18 +52,16 @@ class Ticker:
         """Move the price, and return the message that reports it."""
         step = math.exp(self._chance.gauss(0, 0.002))
         self.price = max(0.01, round(self.price * step, 2))
-        volume = self._chance.randrange(100, 5_000)
-        return _update(
-            self.symbol, "price", _text(datetime.now(UTC)), price=self.price, volume=volume
-        )
+        return _update(self.symbol, "price", price=str(self.price), volume=None)
 
 
 class Bot:
     """Scales in and out of one ticker.
 
-    A buy below the planned price makes unrealized profit. A sale turns the unrealized profit of its
-    lot into converted profit, and what it earns above the plan is realized. The total is the sum of
-    the three. Amounts are floats with all their noise, as the real bots send them.
+    A buy below the planned price makes unrealized profit. A sale makes realized profit of what it
+    earns above the plan; the unrealized profit of its lot, which was reported with the buy, is only
+    named again as converted. The total is what is new. Amounts are floats with all their noise, and
+    the integer 0, as the real bots send them.
 
     Args:
         ticker: What the bot trades.
@@ -83,10 +81,12 @@ class Bot:
         """Buy or sell one lot; return the order, and the report of the profit it made."""
         price = self.ticker.price
         sells = bool(self._lots) and price > self._lots[-1].plan
+        unrealized: float = 0
+        realized: float = 0
+        converted: float = 0
         if sells or len(self._lots) == _MOST_LOTS:
             lot = self._lots.pop()
             side, converted = "sell", lot.saved
-            unrealized = -converted
             realized = (price - lot.plan) * lot.quantity
         else:
             plan = round(price * (1 + self._chance.uniform(0, 0.004)), 2)
@@ -94,16 +94,16 @@ class Bot:
             quantity = max(1.0, round(worth / price)) if price < _COIN else round(worth / price, 4)
             lot = Lot(quantity, plan, (plan - price) * quantity)
             self._lots.append(lot)
-            side, converted = "buy", 0.0
-            unrealized, realized = lot.saved, 0.0
+            side, unrealized = "buy", lot.saved
         order = self._order(side, lot.quantity)
-        amounts = {
-            "total": unrealized + realized + converted,
-            "unrealized": unrealized,
+        report = {
             "realized": realized,
+            "unrealized": unrealized,
             "converted": converted,
+            "total": unrealized + realized,
+            "symbol": self.ticker.symbol,
+            "timestamp": self._now(),
         }
-        report = {"symbol": self.ticker.symbol, **amounts, "timestamp": self._now()}
         return [order, Message(PROFIT_REPORT, report)]
 
     def _order(self, side: str, quantity: float) -> Message:
@@ -114,29 +114,28 @@ class Bot:
             "symbol": self.ticker.symbol,
             "side": side,
             "type": "limit",
-            "qty": quantity,
-            "limit_price": self.ticker.price,
+            "qty": str(quantity),
+            "limit_price": str(self.ticker.price),
+            "filled_avg_price": None,
+            "legs": None,
             "status": "filled",
         }
         fill = {
             "event": "fill",
-            "price": self.ticker.price,
-            "qty": quantity,
-            "position_qty": sum(lot.quantity for lot in self._lots),
+            "price": str(self.ticker.price),
+            "qty": str(quantity),
+            "position_qty": str(sum(lot.quantity for lot in self._lots)),
             "order": order,
         }
-        return _update(self.ticker.symbol, "order", self._now(), order_data=fill)
+        return _update(self.ticker.symbol, "order", order_data=fill)
 
     def _now(self) -> str:
         """Return the time, never the same twice: it is part of a report's identity."""
         self._last_fill = max(datetime.now(UTC), self._last_fill + timedelta(microseconds=1))
-        return _text(self._last_fill)
+        return self._last_fill.isoformat(timespec="microseconds")
 
 
-def _update(symbol: str, kind: str, timestamp: str, **fields: Any) -> Message:
-    data = {"type": kind, "symbol": symbol, **fields, "timestamp": timestamp}
+def _update(symbol: str, kind: str, **fields: Any) -> Message:
+    """Return a message of the broker, which writes a blank for the T of a time."""
+    data = {"type": kind, "timestamp": str(datetime.now(UTC)), **fields, "symbol": symbol}
     return Message(TICKER_UPDATES + symbol.upper(), data)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")

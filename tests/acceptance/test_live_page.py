@@ -155,7 +155,7 @@ def test_a_write_at_any_depth_is_shown(firebase: Firebase, show: Callable[..., P
     page.until(has("7", "+1.00"))
     firebase.put("services/7/performance/total", -2)
     page.until(has("7", f"{MINUS}2.00"))
-    firebase.put("services/BRK!2EB/price", 513.9)
+    firebase.put("services/BRK!2EB/price", "513.9")
     page.until(f"{card('BRK.B', '.price')} === '513.90'")
     assert page.value(card("BRK.B", ".amount")) == ZERO
     firebase.patch("", {"services/F/performance": performance(0), "services/7/orders/x": {"a": 1}})

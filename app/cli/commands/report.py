@@ -37,11 +37,11 @@ _PARTS = FIELDS[1:]
 @command("""
 examples:
   python -m app report SOFI --unrealized 28.76
-  python -m app report SOFI --realized 12.5 --unrealized -3.25 --converted 3.25 --wait
+  python -m app report SOFI --realized 3.5 --converted 12.34 --total 3.5 --wait
 
-An amount that is not given is 0; the total is the sum of the other three unless given, as bots
-calculate it. Amounts are what one fill added, or with PROFIT_REPORT_KIND=snapshot the day's figure
-so far. A report that a bridge would reject is not sent.""")
+An amount that is not given is 0; the total is the sum of the other three unless given. Amounts are
+what one fill added, or with PROFIT_REPORT_KIND=snapshot the day's figure so far. A report that a
+bridge would reject is not sent.""")
 @click.argument("symbol")
 @click.option("--unrealized", metavar="AMOUNT", help="Bought below the plan's price.")
 @click.option("--realized", metavar="AMOUNT", help="Sold above the plan's price.")

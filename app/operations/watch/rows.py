@@ -1,6 +1,7 @@
 """The rows of the table, made from the Firebase tree; which of them to show, and in what order."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ def _row(ticker: str, node: Any) -> Row:
     return Row(
         ticker,
         **{name: _number(performance.get(name)) for name in FIELDS},
-        price=_number(fields.get("price")),
+        price=_price(fields.get("price")),
         reported_at=parse_time(performance.get("timestamp")),
     )
 
@@ -59,6 +60,13 @@ def _row(ticker: str, node: Any) -> Row:
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number else None
+
+
+def _price(value: Any) -> float | None:
+    """Return a price, which brokers may send as text."""
+    with suppress(ValueError):
+        value = float(value) if isinstance(value, str) else value
+    return _number(value)
 
 
 def parse_time(timestamp: Any) -> datetime | None:

@@ -79,6 +79,14 @@ def test_escaped_keys_are_shown_as_the_tickers_they_stand_for() -> None:
     assert [row.ticker for row in rows_of(tree)] == ["BRK.B", "BTC/USD"]
 
 
+@pytest.mark.parametrize(
+    ("stored", "price"), [("344.3", 344.3), (" 7 ", 7), ("soon", None), (None, None), (True, None)]
+)
+def test_a_price_may_be_text(stored: Any, price: float | None) -> None:
+    (row,) = rows_of({"TSLA": {"price": stored, "timestamp": "9:31"}})
+    assert row.price == price
+
+
 def test_a_ticker_that_has_no_figures_yet_is_shown_without_them() -> None:
     assert rows_of({"SOFI": {"price": 13.4}}) == [Row("SOFI", None, None, None, None, 13.4)]
 

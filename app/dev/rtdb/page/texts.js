@@ -24,8 +24,10 @@ export function amount(value) {
   return shown(value, SIGNED);
 }
 
+/** Format a price, which brokers may send as text. */
 export function price(value) {
-  return shown(value, PRICE);
+  const number = typeof value === "string" && value.trim() ? Number(value) : value;
+  return shown(Number.isFinite(number) ? number : value, PRICE);
 }
 
 function shown(value, format) {
