@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import burst, freshness, pictures, publish, soak, summary, throughput
+from benchmarks import burst, freshness, orders, pictures, publish, soak, summary, throughput
 from benchmarks.results import GOAL_HEAD, RESULTS, Goal, is_measured, load, machine, table
 
 SCRIPTS: dict[str, Callable[[list[str]], list[Goal]]] = {
     "throughput": throughput.main,
     "freshness": freshness.main,
     "burst": burst.main,
+    "orders": orders.main,
     "publish": publish.main,
     "soak": soak.main,
     "rollover": lambda words: soak.main(["--rollover", *words]),

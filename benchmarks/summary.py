@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import burst, freshness, publish, soak, throughput
+from benchmarks import burst, freshness, orders, publish, soak, throughput
 from benchmarks.results import GOAL_HEAD, Goal, Spread, load, table
 
 Rows = list[dict[str, Any]]
@@ -33,6 +33,10 @@ def _of_bursts(runs: Rows) -> str:
     )
 
 
+def _of_orders(runs: Rows) -> str:
+    return orders.summary([orders.Run(**run) for run in runs])
+
+
 def _of_publishing(runs: Rows) -> str:
     return publish.times([publish.Run(**run) for run in runs])
 
@@ -45,6 +49,7 @@ PARTS: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "throughput": ("Reports per second", _of_throughput),
     "freshness": ("From PUBLISH to visible in Firebase", _of_freshness),
     "burst": ("A burst", _of_bursts),
+    "orders": ("Figures during a flood of orders", _of_orders),
     "publish": ("Publishing from a bot", _of_publishing),
     "soak": ("A million reports", _of_a_soak),
     "rollover": ("A day that ends in the middle", _of_a_soak),

@@ -155,7 +155,14 @@ class LatestValueRegister:
 
         Each is returned once in GRACE_SECONDS.
         """
-        return self._candidates(self._run("overdue", [], [limit, _ms(GRACE_SECONDS)]))
+        found = self._candidates(self._run("overdue", [], [limit, _ms(GRACE_SECONDS)]))
+        orders = [self._slot(update) for update, _ in found if update.is_order]
+        if orders:
+            # Former versions had them among the others.
+            with reaching(self._url):
+                self._client.zadd(self._names.open_orders, dict.fromkeys(orders, 0), nx=True)
+                self._client.zrem(self._names.open_slots, *orders)
+        return [candidate for candidate in found if not candidate.update.is_order]
 
     def take_orders(self, limit: int, most_bytes: int) -> tuple[list[Candidate], int]:
         """Return the open orders whose turn it is, oldest first; none while others are on the way.

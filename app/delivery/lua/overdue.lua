@@ -14,9 +14,6 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', open_slots, '-inf', now, 'LIMIT
   if slot.value == '' then
     -- The slot itself has expired.
     redis.call('ZREM', open_slots, key)
-  elseif is_stored(slot) and not is_leased(slot) then
-    -- Stored by a worker of another version, which closed it in another set.
-    redis.call('ZREM', open_slots, key)
   else
     redis.call('ZADD', open_slots, now + grace, key)
     overdue[#overdue + 1] = {key, slot.revision, slot.value}

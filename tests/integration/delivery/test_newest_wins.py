@@ -412,3 +412,14 @@ def test_a_redis_that_cannot_be_reached_is_a_reason_to_retry_later(
     store = LatestValueStore(register, firebase, failed_stores)
     with pytest.raises(RetryLater, match="cannot use Redis at redis://127"):
         store.store([candidate(1, 1)], task="a")
+
+
+def test_orders_that_a_former_version_announced_move_to_the_others(
+    register: LatestValueRegister, redis_url: str
+) -> None:
+    (made,) = register.announce([Update("SOFI", "orders/7", {"event": "fill"})])
+    with redis.Redis.from_url(redis_url) as client:
+        client.rename("profit-bridge:open-orders", "profit-bridge:open")
+    assert register.overdue(10) == []
+    assert register.take_orders(10, MAX_REQUEST_BYTES) == ([made], 1)
+    assert register.take_orders(10, MAX_REQUEST_BYTES) == ([], 1)
