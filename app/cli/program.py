@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,6 +92,9 @@ def run(words: Sequence[str] | None, services: Mapping[str, Callable[[Settings],
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     name = _SCRIPT if Path(sys.argv[0]).stem == _SCRIPT else _MODULE
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that has no Chinese shows a symbol escaped, in place of a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _program.main(words, prog_name=name, standalone_mode=False, obj=services)
         sys.stdout.flush()

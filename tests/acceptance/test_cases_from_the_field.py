@@ -60,3 +60,5 @@ def test_each_symbol_has_figures_of_its_own_everywhere_singly_and_in_bulk(system
     audit = system.command("audit")
     assert audit.returncode == 0, audit.stdout
     assert system.command("explain", "brk b").returncode == 0
+    plain = system.run("-m", "app", "explain", "币安人生usdt", PYTHONIOENCODING="ascii")
+    assert (plain.returncode, plain.stderr) == (0, "")

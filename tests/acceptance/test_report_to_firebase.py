@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from app.accounting import path_of
+from tests.cases import cases
 from tests.system import (
     PATIENCE,
-    ROOT,
     System,
     envelope,
     midnight,
@@ -170,14 +170,13 @@ def test_prices_and_orders_are_stored_as_the_broker_sends_them(system: System) -
     system.start_bridge()
     system.start_worker()
     system.firebase.put("services/TSLA", {"volume": 7})
-    lines = (ROOT / "tests" / "cases" / "ticker_updates.jsonl").read_text().splitlines()
-    cases = [json.loads(line) for line in lines]
-    for case in cases:
-        system.publish(json.dumps(case["message"]), case["channel"])
+    for case in cases("ticker_updates"):
+        system.publish(case["message"], case["channel"])
 
     def stored() -> bool:
         found = system.firebase.get() or {}
-        return {"SOFI", "TSLA"} <= found.keys() and "orders" in found["TSLA"]
+        keys = {"SOFI", "TSLA", "BTC!2FIDR", "BRK B"}
+        return keys <= found.keys() and "orders" in found["TSLA"]
 
     wait_until(stored, "prices and an order")
     tsla, sofi = system.firebase.get("services/TSLA"), system.firebase.get("services/SOFI")
@@ -195,6 +194,17 @@ def test_prices_and_orders_are_stored_as_the_broker_sends_them(system: System) -
             "side": "buy",
             "qty": "3",
         },
+    }
+    coin = system.firebase.get("services/BTC!2FIDR")
+    assert coin.pop("last_updated")
+    assert coin == {"price": "1712345678.50", "timestamp": "9:31 EST"}
+    assert system.firebase.get("services/BRK B/orders") == {
+        "a b": {
+            "event": "fill",
+            "qty": "1",
+            "timestamp": 1747774791.5,
+            "order": {"id": "a b", "legs": [{"id": 1}]},
+        }
     }
     wait_until(lambda: len(rejected_updates(system)) == 1, "the price that is null")
     (refused,) = rejected_updates(system)
