@@ -306,6 +306,7 @@ def _command_to_report(redis_url: str) -> str:
     code = (
         "from datetime import datetime as t, UTC; from app.publisher import RedisPublisher as P; "
         f"P('{redis_url}', account='').publish('{PROFIT_REPORT}', {{'symbol': 'MINE', "
-        "'total': 12.5, 'unrealized': 12.5, 'realized': 0, 'timestamp': t.now(UTC).isoformat()}, 'me')"
+        "'total': 12.5, 'unrealized': 12.5, 'realized': 0, 'timestamp': t.now(UTC).isoformat()}, "
+        "'me')"
     )
     return f'PYTHONPATH={shlex.quote(str(_PROJECT))} {shlex.quote(sys.executable)} -c "{code}"'
