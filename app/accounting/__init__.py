@@ -13,6 +13,12 @@ from app.accounting.ledger import Ledger, Outcome
 from app.accounting.ledger_file import FILE_NAME, try_lock
 from app.accounting.ledger_reader import Extent, LedgerReader
 from app.accounting.rejected import Rejected, delete_rejected, read_rejected
+from app.accounting.repetitions import (
+    Repetition,
+    conflict_reason,
+    read_repetitions,
+    settle_repetition,
+)
 from app.accounting.schema import WrongVersion
 
 __all__ = [
@@ -26,12 +32,16 @@ __all__ = [
     "LedgerReader",
     "Outcome",
     "Rejected",
+    "Repetition",
     "WrongVersion",
+    "conflict_reason",
     "delete_rejected",
     "path_of",
     "read_figures",
     "read_rejected",
+    "read_repetitions",
     "set_aside",
+    "settle_repetition",
     "try_lock",
     "with_opening_balance",
     "write_daily_file",

@@ -25,7 +25,7 @@ from app.accounting.rejected import Rejected, add_rejected
 from app.accounting.repetitions import (
     NOT_KNOWN,
     Recorded,
-    conflict,
+    conflict_reason,
     find_report,
     is_other_publication,
     note_repetitions,
@@ -324,7 +324,7 @@ class Ledger:
             if report.amounts != recorded.amounts:
                 outcomes[index] = Outcome.CONFLICT
                 kind = self._kind_of(day_of(recorded.timestamp_us))
-                conflicts.append(Rejected(now, conflict(report, recorded, kind), message))
+                conflicts.append(Rejected(now, conflict_reason(report, recorded, kind), message))
             elif is_other_publication(report, recorded):
                 repeated.append(row)
         if repeated:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from app.accounting.day_figures import read_day_figures
 from app.accounting.ledger_file import connect_existing, explained_errors
 from app.accounting.opening_balance import read_opening_balance
+from app.accounting.repetitions import Repetition, find_report, repetitions
 from app.accounting.schema import COLUMNS, read_position
 from app.channels import AGGREGATE
 from app.domain import DAY, Figures, ProfitReport, ReportKind, day_of
@@ -110,6 +111,17 @@ class LedgerReader:
     def last_id(self) -> int:
         """Return the id of the newest report; 0 if there is none."""
         return self._db.execute("SELECT MAX(id) FROM report").fetchone()[0] or 0
+
+    def find(self, report: ProfitReport) -> ProfitReport | None:
+        """Return the recorded report with the identity of `report`."""
+        with explained_errors(self._folder):
+            recorded = find_report(self._db, report)
+        return recorded.report if recorded else None
+
+    def repetitions(self, day: int) -> dict[ProfitReport, Repetition]:
+        """Return which reports of a day came again, and were not counted again."""
+        found = repetitions(self._db).values()
+        return {one.report: one for one in found if day_of(one.report.timestamp_us) == day}
 
     def extent(self, day: int, symbol: str | None = None) -> Extent:
         """Return where the reports of a day are, or those of one symbol."""

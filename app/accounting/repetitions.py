@@ -45,6 +45,16 @@ class Repetition(NamedTuple):
     last: str
     """When it last did."""
 
+    @property
+    def open(self) -> int:
+        """How often it came again and was not counted."""
+        return self.times - self.counted
+
+    @property
+    def open_text(self) -> str:
+        """The same in words."""
+        return "once" if self.open == 1 else f"{self.open:,} times"
+
 
 def find_report(db: sqlite3.Connection, report: ProfitReport) -> Recorded | None:
     """Return the recorded report with the identity of `report`."""
@@ -63,7 +73,7 @@ def is_other_publication(report: ProfitReport, recorded: ProfitReport) -> bool:
     return recorded.publication not in {report.publication, NOT_KNOWN}
 
 
-def conflict(report: ProfitReport, recorded: ProfitReport, kind: ReportKind) -> str:
+def conflict_reason(report: ProfitReport, recorded: ProfitReport, kind: ReportKind) -> str:
     """Return why a report is rejected that has the identity of another, and other amounts."""
     differences = (
         f"{name} {exact_text(ours - theirs)}"
@@ -109,7 +119,8 @@ def repetitions(db: sqlite3.Connection) -> dict[int, Repetition]:
     """Return what came again and waits for an operator, by the row of the report."""
     rows = db.execute(
         f"SELECT times, counted, since, last, id, {COLUMNS} "  # noqa: S608 - constants only
-        "FROM repetition JOIN report ON report.id = report WHERE times > counted ORDER BY id"
+        "FROM repetition JOIN report ON report.id = repetition.report "
+        "WHERE times > counted ORDER BY id"
     )
     return {row[4]: Repetition(ProfitReport(*row[5:]), *row[:4]) for row in rows}
 

@@ -52,17 +52,29 @@ class Request(NamedTuple):
     as_json: bool
 
 
-def takes_request(id_type: type) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Give a command a `request`, with IDs of this type; refuse one that makes no sense."""
+def takes_request(
+    id_type: type, resend: str = "resend"
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Give a command a `request`; refuse one that makes no sense.
+
+    Args:
+        id_type: The type of the IDs.
+        resend: What this command calls `DeadLetters.resend`.
+    """
     parameters = (
         click.argument(
             "action",
-            type=click.Choice(("list", "show", "resend", "clear")),
+            type=click.Choice(("list", "show", resend, "clear")),
             default="list",
-            metavar="[list|show|resend|clear]",
+            metavar=f"[list|show|{resend}|clear]",
         ),
         click.argument("ids", type=id_type, nargs=-1, metavar="[ID]..."),
-        click.option("--all", "all_entries", is_flag=True, help="Resend or clear every entry."),
+        click.option(
+            "--all",
+            "all_entries",
+            is_flag=True,
+            help=f"{resend.capitalize()} or clear every entry.",
+        ),
         json_option,
     )
 
@@ -71,13 +83,14 @@ def takes_request(id_type: type) -> Callable[[Callable[..., int]], Callable[...,
         def call(
             *args: Any, action: str, ids: Any, all_entries: bool, as_json: bool, **options: Any
         ) -> int:
-            if action in {"resend", "clear"} and bool(ids) == all_entries:
+            if action in {resend, "clear"} and bool(ids) == all_entries:
                 raise WrongUse(f"{action}: give either IDs or --all")
             if action == "show" and (len(ids) != 1 or all_entries):
                 raise WrongUse("show: give the ID of one entry")
             if action == "list" and (ids or all_entries):
                 raise WrongUse("list takes no IDs: use show ID to print one entry")
-            request = Request(action, ids, all_entries, as_json)
+            wanted = "resend" if action == resend else action
+            request = Request(wanted, ids, all_entries, as_json)
             return function(*args, request=request, **options)
 
         for parameter in reversed(parameters):

@@ -42,6 +42,7 @@ COMMANDS = (
     Entry("Fix", "audit", "audit", "compare ledger, daily file and Firebase for a day"),
     Entry("Fix", "rejected", "rejected", "list, resend or clear reports that were not counted"),
     Entry("Fix", "rejected-updates", "rejected", "the same for prices and orders"),
+    Entry("Fix", "repetitions", "repetitions", "list, count or clear reports that came again"),
     Entry("Fix", "failed-stores", "failed_stores", "list, resend or clear what Firebase refused"),
     Entry("Try out", "dev", "services", "run the whole system here, with simulated bots"),
     Entry("Try out", "report", "report", "send one report by hand, and see it arrive"),

@@ -129,7 +129,8 @@ class RedisPublisher:
             raise TypeError(f"message_data must be a dict, not {message_data!r:.80}") from None
         envelope: dict[str, Any] = {
             "data": data,
-            "timestamp": datetime.now().isoformat(timespec="milliseconds"),
+            # Microseconds tell two publications of the same data apart.
+            "timestamp": datetime.now().isoformat(timespec="microseconds"),
             "sender": sender,
         }
         channel = channel.removeprefix(self._prefix)

@@ -126,7 +126,9 @@ def faults_of(
     port = system.redis_server.port
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     away = {"redis": FAIL} | dict.fromkeys(OF_REDIS, SKIPPED) | FIGURES
-    no_ledger = dict.fromkeys(("ledger", "daily file", "rejected"), SKIPPED) | FIGURES
+    no_ledger = (
+        dict.fromkeys(("ledger", "daily file", "rejected", "repetitions"), SKIPPED) | FIGURES
+    )
     return {
         "redis": (base | {"REDIS_URL": nobody}, away, "start it, or correct REDIS_URL"),
         "password": (
@@ -255,7 +257,7 @@ def test_skipped_checks_are_named_when_all_is_well(running: System, tmp_path: Pa
     assert done.returncode == 0, done.stdout
     skipped = done.stdout.count("skipped ")
     assert skipped > 0
-    assert done.stdout.endswith(f"\nall is well, but {skipped} of 21 were skipped\n")
+    assert done.stdout.endswith(f"\nall is well, but {skipped} of 22 were skipped\n")
 
 
 @pytest.mark.parametrize(

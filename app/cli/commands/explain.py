@@ -8,12 +8,22 @@ from typing import Any, NamedTuple
 import click
 import msgspec
 
-from app.accounting import Extent, LedgerReader
+from app.accounting import Extent, LedgerReader, Repetition
 from app.channels import AGGREGATE
 from app.cli import amount_table
 from app.cli.options import command, day_option, json_option, whole
 from app.cli.output import print_json_line, print_lines
-from app.domain import FIELDS, ZERO, Figures, ReportKind, date_of, day_of, stored_symbol, to_text
+from app.domain import (
+    FIELDS,
+    ZERO,
+    Figures,
+    ProfitReport,
+    ReportKind,
+    date_of,
+    day_of,
+    stored_symbol,
+    to_text,
+)
 from app.errors import RejectMessage, StopProgram, WrongUse
 from app.operations.audit import Breakdown, Step, check_daily_file
 from app.settings import Settings
@@ -68,6 +78,12 @@ class _Moment(NamedTuple):
     kind: ReportKind
     opening_balance: dict[str, Figures]
     extent: Extent
+    repetitions: dict[ProfitReport, Repetition]
+
+    @property
+    def repeated(self) -> int:
+        """How often reports came again and were not counted again."""
+        return sum(repetition.open for repetition in self.repetitions.values())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +91,7 @@ class _Moment(NamedTuple):
             "day": str(date_of(self.day)),
             "kind": self.kind,
             "count": self.extent.reports,
+            "repeated": self.repeated,
         }
 
 
@@ -97,14 +114,19 @@ def _moment(reader: LedgerReader, day: int, symbol: str, kind: ReportKind) -> _M
         hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(symbols)[:8])}"
         raise StopProgram(f"the ledger has no {symbol} on {date}; {hint}")
     extent = reader.extent(day, None if symbol == AGGREGATE else symbol)
-    return _Moment(symbol, day, kind, reader.opening_balance(day), extent)
+    repetitions = {
+        report: repetition
+        for report, repetition in reader.repetitions(day).items()
+        if symbol in {report.symbol, AGGREGATE}
+    }
+    return _Moment(symbol, day, kind, reader.opening_balance(day), extent, repetitions)
 
 
 def _print_symbol(
     reader: LedgerReader, moment: _Moment, last: int | None, as_json: bool
 ) -> Figures:
     """Print the reports as they are read, with the sum after each; return the last figures."""
-    symbol, day, kind, opening_balances, extent = moment
+    symbol, day, kind, opening_balances, extent, repetitions = moment
     carried_over = opening_balances.get(symbol)
     figures = carried_over or ZERO
     breakdown = Breakdown(kind, {symbol: figures})
@@ -130,9 +152,9 @@ def _print_symbol(
     for step in stepping:
         figures = step.figures
         if as_json:
-            print_json_line(_as_json(step))
+            print_json_line(_as_json(step, repetitions.get(step.report)))
         else:
-            print_lines(_as_text(step))
+            print_lines(_as_text(step, repetitions.get(step.report)))
     return figures
 
 
@@ -146,27 +168,35 @@ def _line(time_text: str, sender: str, figures: Figures, total: int) -> str:
     return f"{time_text:<15}  {amount_table.padded(sender, 12)}{amounts}".rstrip()
 
 
-def _as_text(step: Step) -> str:
+def _as_text(step: Step, repetition: Repetition | None) -> str:
     report = step.report
     amounts = Figures(*report.amounts, report.timestamp_us)
     line = _line(to_text(report.timestamp_us)[11:26], report.sender, amounts, step.figures.total)
+    if report.fill_id:
+        line += f"  id {report.fill_id}"
+    elif report.key:
+        line += f"  at {report.time_text[11:-6]}"
+    if repetition:
+        line += f"  came again {repetition.open_text}, not counted: see repetitions"
     return line if step.counts else f"{line}  older: replaces nothing"
 
 
-def _as_json(step: Step) -> dict[str, Any]:
+def _as_json(step: Step, repetition: Repetition | None) -> dict[str, Any]:
     report = step.report
     return {
-        "timestamp": to_text(report.timestamp_us),
+        "timestamp": report.time_text,
         "sender": report.sender,
+        "id": report.fill_id or None,
         **amount_table.numbers(Figures(*report.amounts, report.timestamp_us)),
         "counts": step.counts,
+        "repeated": repetition.open if repetition else 0,
         "sum": amount_table.numbers(step.figures),
     }
 
 
 def _print_account(reader: LedgerReader, moment: _Moment, as_json: bool) -> Figures:
     """Print what each symbol contributes to the account; return the account's figures."""
-    _, day, kind, opening_balance, extent = moment
+    _, day, kind, opening_balance, extent, _ = moment
     breakdown = Breakdown(kind, opening_balance)
     for report in reader.reports(day, after=extent.first - 1, up_to=extent.last):
         breakdown.add(report)
@@ -189,4 +219,6 @@ def _print_account(reader: LedgerReader, moment: _Moment, as_json: bool) -> Figu
     if has_unassigned:
         rows["(unassigned)"] = (0, unassigned)
     print_lines(*amount_table.table(rows | {"sum": account}))
+    if moment.repeated:
+        print_lines("", f"{moment.repeated:,} came again, not counted: see repetitions")
     return figures

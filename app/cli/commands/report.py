@@ -4,24 +4,27 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from app.accounting import LedgerReader, conflict_reason
 from app.channels import PROFIT_REPORT
 from app.cli.options import command, json_option, positive
 from app.cli.output import print_error, print_json, print_lines, progress
 from app.domain import (
     FIELDS,
     ProfitReport,
+    day_of,
     exact_number,
     exact_text,
     read_report,
     reported_symbol,
     to_atoms,
 )
-from app.errors import RejectMessage, RetryLater, WrongUse
+from app.errors import RejectMessage, RetryLater, StopProgram, WrongUse
 from app.operations.round_trip import RoundTrip
 from app.publisher import NotPublished, Published, RedisPublisher
 from app.settings import Settings
@@ -50,6 +53,9 @@ bridge would reject is not sent.""")
 @click.option("--sender", default=SENDER, metavar="NAME")
 @click.option("--timestamp", metavar="ISO", help="When the fill was; now unless given.")
 @click.option(
+    "--id", "fill_id", metavar="ID", help="The fill's own id at the broker, if it has one."
+)
+@click.option(
     "--wait",
     type=positive,
     is_flag=False,
@@ -64,6 +70,7 @@ def report(
     symbol: str,
     sender: str,
     timestamp: str | None,
+    fill_id: str | None,
     wait: float | None,
     as_json: bool,
     **amounts: str | None,
@@ -74,14 +81,26 @@ def report(
             "--wait recognizes a report by its time, which must be now: leave out --timestamp"
         )
     data = _data(symbol, amounts, timestamp)
+    if fill_id:
+        data["id"] = fill_id
     to_send = _checked(data, sender)
+    output = _Output(as_json)
+    if (timestamp or fill_id) and _is_counted(settings, to_send):
+        output.add(
+            "already_counted",
+            True,
+            "a report of the same sender, symbol, amounts and "
+            f"{'id' if fill_id else 'time'}: nothing was sent. If this is another fill, give it "
+            f"{'another' if fill_id else 'an'} --id",
+        )
+        output.end()
+        return 0
     round_trip = RoundTrip(settings, to_send) if wait else None
     # What the publisher logs about an unreachable Redis is printed below, in words for people.
     logging.getLogger("app.publisher").setLevel(logging.ERROR)
     publisher = RedisPublisher(
         settings.redis_url, spool=settings.publisher_spool_path, account=settings.account
     )
-    output = _Output(as_json)
     try:
         began = time.monotonic()
         published = publisher.publish(PROFIT_REPORT, data, sender)
@@ -119,7 +138,7 @@ class _Output:
     def add(self, name: str, value: Any, text: str = "") -> None:
         self._values[name] = value
         if text and not self._as_json:
-            print_lines(f"{name:<10} {text}")
+            print_lines(f"{name.replace('_', ' '):<10} {text}")
 
     def end(self) -> None:
         if self._as_json:
@@ -151,6 +170,21 @@ def _checked(data: dict[str, Any], sender: str) -> ProfitReport:
         return read_report(message, now_us())[0]
     except RejectMessage as error:
         raise WrongUse(f"not sent: {error}") from None
+
+
+def _is_counted(settings: Settings, report: ProfitReport) -> bool:
+    """Return whether the ledger, if it is here, has this report; raise WrongUse on a conflict."""
+    try:
+        with closing(LedgerReader(settings.profit_base_path)) as reader:
+            recorded = reader.find(report)
+            if recorded is None:
+                return False
+            kind = reader.kind_of(day_of(recorded.timestamp_us)) or settings.profit_report_kind
+    except StopProgram:
+        return False
+    if recorded.amounts == report.amounts:
+        return True
+    raise WrongUse(f"not sent: {conflict_reason(report, recorded, kind)}")
 
 
 def _described(data: dict[str, Any], report: ProfitReport) -> str:

@@ -23,6 +23,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("ledger", ledger_checks.ledger, ledger_checks.LEDGER_FIX, needs=("folder",)),
         Check("daily file", ledger_checks.daily_file, needs=("ledger",)),
         Check("rejected", ledger_checks.rejected, needs=("ledger",)),
+        Check("repetitions", ledger_checks.repetitions, needs=("ledger",)),
         Check("bridge", bridge_checks.bridge, needs=_REDIS),
         Check("publishers", bridge_checks.publishers, needs=("bridge",)),
         Check("journal", bridge_checks.journal, needs=_REDIS),

@@ -2,9 +2,10 @@
 
 import os
 import shutil
+from collections import Counter
 from contextlib import closing
 
-from app.accounting import FILE_NAME, LedgerReader, WrongVersion, read_rejected
+from app.accounting import FILE_NAME, LedgerReader, WrongVersion, read_rejected, read_repetitions
 from app.channels import AGGREGATE
 from app.domain import day_of
 from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference, shortened
@@ -72,6 +73,18 @@ def rejected(deployment: Deployment) -> Finding:
     if count:
         return Finding(WARN, f"{count} reports were not counted", "see python -m app rejected")
     return Finding(OK, "none")
+
+
+def repetitions(deployment: Deployment) -> Finding:
+    """Check that no report came again that may have been another fill."""
+    senders: Counter[str] = Counter()
+    for repetition in read_repetitions(deployment.settings.profit_base_path).values():
+        senders[repetition.report.sender or "no sender"] += repetition.open
+    if not senders:
+        return Finding(OK, "none")
+    by_sender = ", ".join(f"{count} from {sender}" for sender, count in senders.most_common(5))
+    found = f"reports came again and were not counted again: {by_sender}"
+    return Finding(WARN, found, "count or clear them: python -m app repetitions")
 
 
 def _compare(deployment: Deployment, places: set[str], *, in_firebase: bool) -> Finding:

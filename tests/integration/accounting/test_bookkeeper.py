@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of
+from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of, read_repetitions
 from app.domain import ATOMS, DAY, ProfitReport, RenderedBatch, to_text
 from app.errors import RetryLater, StopProgram, WrongSetting
 from app.operations.audit import LedgerDay
@@ -212,6 +212,27 @@ def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path:
     assert "SOFI" not in dict(rendered.newest)
     # The file of a day that was forgotten is written from all of it again.
     assert "SOFI" in dict(rendered.by_day[TODAY])
+    ledger.close()
+
+
+def test_repetitions_are_few_and_go_with_their_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.accounting.repetitions.REPETITIONS_LIMIT", 2)
+    recorded(tmp_path, *(report(NOON + n) for n in range(4)))
+    ledger = Ledger(tmp_path)
+    for second, times in enumerate(([0], [1], [2, 2], [0, 3])):
+        again = [(report(NOON + number), b"") for number in times]
+        ledger.record(again, [], "0-0", to_text(NOON + second))
+    found = read_repetitions(tmp_path)
+    assert [(one.report.timestamp_us - NOON, one.times) for one in found.values()] == [
+        (0, 1),
+        (3, 1),
+    ]
+    ledger.mark_published()
+    ledger.sync_published()
+    ledger.prune(TODAY + 1, 3)
+    assert [one.report.timestamp_us - NOON for one in read_repetitions(tmp_path).values()] == [3]
     ledger.close()
 
 

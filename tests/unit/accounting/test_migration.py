@@ -142,6 +142,20 @@ def test_a_ledger_that_was_never_finished_is_brought_up_to_date_too(folder: Path
         assert not reader.nearest_days(0)
 
 
+def test_what_an_older_program_counted_does_not_count_again_with_digits_or_an_id(
+    folder: Path,
+) -> None:
+    Ledger(folder).close()
+    with closing(LedgerReader(folder)) as reader:
+        *_, counted = reader.reports(max(map(int, EXPECTED["days"])))
+    ledger = Ledger(folder)
+    again = [counted._replace(key="001"), counted._replace(key="=7", publication=5)]
+    others = [counted._replace(key="=8", total=counted.total + 1), counted._replace(sender="new")]
+    outcomes = ledger.record([(one, b"") for one in again + others], [], "0-0", "")
+    assert [outcome.value for outcome in outcomes] == ["repeated"] * 2 + ["counted"] * 2
+    ledger.close()
+
+
 def _newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
