@@ -66,6 +66,24 @@ def test_a_performance_lands_beside_its_siblings(
     assert sofi == {"price": 1.5, "orders": {"1": {"event": "new"}}, "performance": PERFORMANCE}
 
 
+def test_each_write_is_announced_to_the_limiter_with_its_size_and_what_it_is_for(
+    given_settings: Settings, firebase: Firebase
+) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def acquire(size: int, /, *, for_orders: bool) -> None:
+        asked.append((size, for_orders))
+
+    with closing(FirebaseClient(given_settings, acquire)) as client:
+        client.store_ticker_data("SOFI", "performance", PERFORMANCE)
+        client.store_ticker_data("SOFI", "orders/2", {"text": "x" * 5_000})
+        client.store_many([Update("SOFI", "orders/1", {}), Update("HOOD", "orders/2", {"x": 1})])
+        assert client.order_ids("SOFI") == ["2"]
+        assert client.order_times("SOFI", ["2", "3"]) == [None, None]
+    assert [for_orders for _, for_orders in asked] == [False, True, True]
+    assert 5_000 < asked[1][0] < 5_100
+
+
 def test_a_price_is_merged_into_the_ticker(client: FirebaseClient, firebase: Firebase) -> None:
     client.store_ticker_data("SOFI", "performance", PERFORMANCE)
     value = {"price": 2.5, "volume": 10, "timestamp": PERFORMANCE["timestamp"]}

@@ -164,6 +164,7 @@ def test_an_order_that_another_task_writes_is_removed_by_that_task(
     assert outcome.write
     storing("b", kept=2)
     storing("c", "d", kept=2)
+    assert firebase.requests[-1].keys() == {"orders/b", "orders/c", "orders/d"}
     firebase.store_many([outcome.write.update])
     (removal,) = register.confirm([outcome.write], slow)
     assert removal.update.value == {}
