@@ -81,8 +81,8 @@ def test_a_thousand_fills_of_four_ten_millionths_are_seen_everywhere_with_eight_
     with system.listening() as listener:
         pipeline = system.redis.pipeline(transaction=False)
         for _ in range(1000):
-            fill = report("BTC/USDT", 0.0000004, unrealized=0, realized=0.0000004)
-            pipeline.publish("PROFIT_REPORT", envelope(fill, "c"))
+            (fill,) = [one for one in cases("profit_reports") if "thousand" in one["note"]]
+            pipeline.publish(fill["channel"], fill["message"])
         pipeline.execute()
         *_, (_, account) = listener.wait_for(2000)
     assert account["data"]["total"] == 0.0004

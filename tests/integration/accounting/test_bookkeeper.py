@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from app.accounting import Batch, Bookkeeper, Ledger, LedgerReader, path_of, read_repetitions
-from app.domain import ATOMS, DAY, ProfitReport, RenderedBatch, to_text
+from app.domain import ATOMS, DAY, LARGEST, ProfitReport, RenderedBatch, to_text
 from app.errors import RetryLater, StopProgram, WrongSetting
 from app.operations.audit import LedgerDay
 from app.settings import Settings
@@ -213,6 +213,26 @@ def test_a_clock_that_was_a_week_ahead_makes_no_late_report_the_newest(tmp_path:
     # The file of a day that was forgotten is written from all of it again.
     assert "SOFI" in dict(rendered.by_day[TODAY])
     ledger.close()
+
+
+def test_sums_beyond_64_bits_are_exact_in_rows_and_in_opening_balances(tmp_path: Path) -> None:
+    leave_file(tmp_path, 300.0 * LARGEST)
+    ledger = Ledger(tmp_path)
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON)
+    bookkeeper.open(lambda: "9-0")
+    largest = [(report(NOON - n)._replace(total=LARGEST * ATOMS), b"") for n in range(100)]
+    bookkeeper.count(Batch("1-0", largest, may_be_imported=True))
+    later = [(report(NOON + 1 + n)._replace(total=LARGEST * ATOMS), b"") for n in range(100)]
+    bookkeeper.count(Batch("1-0", [*later, (report(NOON + 200)._replace(total=1), b"")]))
+    expected = 400 * LARGEST * ATOMS + 1
+    assert bookkeeper.totals.days[TODAY].account.total == expected
+    ledger.mark_published()
+    ledger.sync_published()
+    ledger.close()
+    reader = LedgerReader(tmp_path)
+    assert reader.opening_balance(TODAY)["SOFI"].total == 200 * LARGEST * ATOMS
+    assert reader.figures(TODAY, "increment")["SOFI"].total == expected
+    reader.close()
 
 
 def test_repetitions_are_few_and_go_with_their_reports(
