@@ -61,6 +61,10 @@ class Misconfigured(GiveUp):
     """Credentials or database rules refuse the call: only an operator can help."""
 
 
+class Denied(Misconfigured):
+    """The database rules do not allow the call; they may allow others."""
+
+
 class Outdated(GiveUp):
     """The database has a newer value and refuses this one: nothing is lost."""
 

@@ -122,7 +122,7 @@ def _store_value(task: Task, symbol: str, key: str, value: Any, revision: int | 
     except RejectMessage as error:
         if _runs_in_worker(task):
             # A direct caller sees the error; here nobody does.
-            _failed_stores().add(Update(symbol, key, value), str(error))
+            _failed_stores().add([(Update(symbol, key, value), str(error))])
         raise GiveUp(f"{task.name}: {error}") from None
     candidate = Candidate(update, min(revision or _time_of(update.value), MAX_REVISION))
     return _store(task, [candidate], by_time=not revision)
@@ -151,7 +151,14 @@ def _store(task: Task, candidates: Sequence[Candidate], *, by_time: bool = False
     finally:
         _freshness().add(firebase.samples)
     if result.refused:
-        raise GiveUp("; ".join(f"{_path(update)}: {error}" for update, error in result.refused))
+        (update, reason), *others = result.refused
+        more = f"; and {len(others)} more: see python -m app failed-stores" if others else ""
+        raise GiveUp(f"{_path(update)}: {reason}{more}")
+    if result.waiting:
+        raise GiveUp(
+            f"{result.waiting} not stored: Firebase refuses this value, or all of its kind, and is "
+            "asked again later: see python -m app failed-stores"
+        )
     return _summary(result)
 
 

@@ -119,6 +119,8 @@ class Host:
         self.requests: list[Request] = []
         self.statuses: list[int] = []
         """The status of every answer, in order."""
+        self.seconds: list[float] = []
+        """How long each request took, whoever ended it."""
         starting = asyncio.start_server(self._serve, "127.0.0.1", 0)
         server = asyncio.run_coroutine_threadsafe(starting, loop).result(10)
         self.port = int(server.sockets[0].getsockname()[1])
@@ -126,15 +128,20 @@ class Host:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(OSError, EOFError, ssl.SSLError, asyncio.IncompleteReadError):
+        # Cancelled: the stage is taken down.
+        with suppress(OSError, EOFError, asyncio.CancelledError):
             if self.swallows_connections:
                 await asyncio.sleep(3600)
             await writer.start_tls(self._context)
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
+                began = time.monotonic()
                 await asyncio.sleep(self.latency)
-                if not await self._respond(request, writer):
-                    break
+                try:
+                    if not await self._respond(request, writer):
+                        break
+                finally:
+                    self.seconds.append(time.monotonic() - began)
         writer.close()
 
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:

@@ -9,15 +9,14 @@ from app.delivery.dispatcher import (
 )
 from app.delivery.failed_stores import FailedStores
 from app.delivery.kept_orders import KeptOrders
+from app.delivery.proposals import Candidate, ProposalStatus
 from app.delivery.register import (
     ANY_REVISION,
     LEASE_SECONDS,
     LONGEST_WRITE_SECONDS,
     MAX_REVISION,
     SLOT_TTL_SECONDS,
-    Candidate,
     LatestValueRegister,
-    ProposalStatus,
 )
 from app.delivery.rejected_updates import RejectedUpdate, RejectedUpdates
 from app.delivery.store import (

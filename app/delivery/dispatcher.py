@@ -10,7 +10,8 @@ import msgspec
 import structlog
 
 from app.delivery.conflating_queue import ConflatingQueue, Slot
-from app.delivery.register import Candidate, LatestValueRegister
+from app.delivery.proposals import Candidate
+from app.delivery.register import LatestValueRegister
 from app.delivery.store import MAX_REQUEST_BYTES
 from app.domain import ORDERS, PERFORMANCE, Update
 from app.errors import RetryLater

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.delivery.register import LatestValueRegister, Write
+from app.delivery.proposals import Write
+from app.delivery.register import LatestValueRegister
 from app.errors import GiveUp
 from app.messaging import connect, reaching
 from app.settings import Settings

@@ -12,16 +12,23 @@ word from the holder, so a lost task, wherever it was lost, delays its slot and 
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from app.delivery.conflating_queue import Slot
+from app.delivery.proposals import (
+    Candidate,
+    Confirmed,
+    ProposalOutcome,
+    ProposalStatus,
+    Refusal,
+    Standing,
+    Write,
+)
 from app.domain import ORDERS, Update
 from app.messaging import connect, reaching
 from app.settings import Settings
@@ -52,63 +59,13 @@ as doubles. Far above this, different ones compare as equal, and a new value wou
 _NO_BREAK_SPACE = "\u00a0"
 
 SCRIPTS = (
-    "announce",
-    "overdue",
-    "take_orders",
-    "propose",
-    "retire_orders",
-    "confirm",
-    "extend",
-    "release",
+    *("announce", "overdue", "take_orders"),
+    *("propose", "retire_orders", "renew", "confirm", "extend", "release"),
 )
 Argument = str | bytes | int
 """What is passed to a script."""
 
 _FOLDER = Path(__file__).with_name("lua")
-
-
-class ProposalStatus(Enum):
-    """What became of a candidate. The values are what the scripts return."""
-
-    WRITE = b"write"
-    """We have the lease, and something to write."""
-    CURRENT = b"current"
-    """The newest value is stored."""
-    HELD = b"held"
-    """Another task has the lease, and will write the newest value."""
-    HELD_BY_THIS_TASK = b"held by this task"
-    """Another execution of this task has the lease, or died with it."""
-
-
-class Candidate(NamedTuple):
-    """A value for a slot; the higher revision is the newer value.
-
-    With ANY_REVISION it only names the slot: what was announced for it is to be stored.
-    """
-
-    update: Update
-    revision: int
-
-
-@dataclass(frozen=True)
-class Write:
-    """The newest value of a slot whose lease we have."""
-
-    update: Update
-    revision: int
-    fingerprint: str
-    size: int = 0
-    """Bytes of the value."""
-
-
-@dataclass(frozen=True)
-class ProposalOutcome:
-    """The status of a candidate, with its write or the time to wait."""
-
-    status: ProposalStatus
-    write: Write | None = None
-    held_seconds: float = 0.0
-    """When the lease of another holder ends, unless it is extended."""
 
 
 class LatestValueRegister:
@@ -182,7 +139,13 @@ class LatestValueRegister:
         return self._candidates(taken), count
 
     def propose(
-        self, candidates: Sequence[Candidate], holder: str, *, resumed: bool, by_time: bool = False
+        self,
+        candidates: Sequence[Candidate],
+        holder: str,
+        *,
+        resumed: bool,
+        by_time: bool = False,
+        force: bool = False,
     ) -> list[ProposalOutcome]:
         """Propose values, and take the lease of each slot that has something to write.
 
@@ -192,9 +155,10 @@ class LatestValueRegister:
             resumed: Whether the task may have proposed these before; its value then wins no tie.
             by_time: Whether the revisions are the values' own times. Of two values of one time,
                 the one that is proposed later is the newer, and written even if they are equal.
+            force: Whether to take the lease of slots, too, that wait because they were refused.
         """
         arguments: list[Argument] = [holder, _ms(LEASE_SECONDS), SLOT_TTL_SECONDS]
-        arguments += [int(resumed), int(by_time)]
+        arguments += [int(resumed), int(by_time), int(force)]
         for update, revision in candidates:
             if revision == ANY_REVISION:
                 # What an empty slot has, so that it changes nothing there either.
@@ -203,25 +167,38 @@ class LatestValueRegister:
                 arguments += [revision, _text(update), _fingerprint(update)]
         return self._outcomes("propose", [update for update, _ in candidates], arguments)
 
+    def renew(self, writes: Sequence[Write], holder: str) -> None:
+        """Renew the leases of a holder who is still at work."""
+        self._run_on("renew", [write.update for write in writes], [holder, _ms(LEASE_SECONDS)])
+
     def confirm(
-        self, written: Sequence[Write], holder: str, refused: Sequence[Write] = ()
-    ) -> list[Write]:
-        """Record the results of writes, and return what is now to be written in the same slots.
+        self,
+        written: Sequence[Write],
+        holder: str,
+        refused: Sequence[tuple[Write, Refusal]] = (),
+        kinds: Collection[str] = (),
+    ) -> Confirmed:
+        """Record the results of writes.
 
         Args:
             written: What Firebase has taken.
             holder: The holder of the leases.
-            refused: What Firebase will never take. These slots stay as they are until there is a
-                newer value.
+            refused: What it has not taken. These slots wait, longer each time, before they are
+                tried again: with a newer value, or the same if an operator can help.
+            kinds: Kinds of which all slots are refused, and wait together.
         """
-        arguments: list[Argument] = [holder, _ms(LEASE_SECONDS)]
+        arguments: list[Argument] = [holder, _ms(LEASE_SECONDS), " ".join(kinds)]
         for write in written:
             arguments += [write.revision, write.fingerprint, "written"]
-        for write in refused:
-            arguments += [write.revision, write.fingerprint, "refused"]
-        updates = [write.update for write in (*written, *refused)]
-        outcomes = self._outcomes("confirm", updates, arguments)
-        return [outcome.write for outcome in outcomes if outcome.write is not None]
+        for write, refusal in refused:
+            arguments += [write.revision, write.fingerprint, refusal.value]
+        updates = [write.update for write in (*written, *(write for write, _ in refused))]
+        paused, replies = self._run_on("confirm", updates, arguments)
+        outcomes = [
+            _outcome(update, *reply) for update, reply in zip(updates, replies, strict=True)
+        ]
+        newer = [outcome.write for outcome in outcomes if outcome.write is not None]
+        return Confirmed(newer, [kind.decode() for kind in paused])
 
     def retire_orders(
         self, orders: str, symbol: str, writes: Sequence[Write], holder: str, kept: int, most: int
@@ -340,11 +317,14 @@ def script(name: str) -> str:
 def _outcome(update: Update, reply: bytes, *rest: bytes) -> ProposalOutcome:
     status = ProposalStatus(reply)
     if status == ProposalStatus.WRITE:
-        revision, value, fingerprint = rest
+        revision, value, fingerprint, standing = rest
         newest = Update(update.symbol, update.key, json.loads(value))
-        write = Write(newest, int(revision), fingerprint.decode(), len(value))
-        return ProposalOutcome(status, write)
-    return ProposalOutcome(status, held_seconds=int(rest[0]) / 1000 if rest else 0.0)
+        write = Write(newest, int(revision), fingerprint.decode(), len(value), Standing(standing))
+        return ProposalOutcome(update, status, write)
+    if status == ProposalStatus.REFUSED:
+        update = update._replace(value=json.loads(rest[1] or b"null"))
+    held = int(rest[0]) / 1000 if rest else 0.0
+    return ProposalOutcome(update, status, held_seconds=held)
 
 
 def _are_orders(updates: Sequence[Update]) -> bool:

@@ -6,7 +6,7 @@ from app.firebase.client import (
     FirebaseClient,
     firebase_of_this_process,
 )
-from app.firebase.errors import DatabaseNotFound, Denied, NotADatabase
+from app.firebase.errors import DatabaseNotFound, NotADatabase
 from app.firebase.events import Event, apply_event, children, parse_events, split_path
 from app.firebase.paths import escape_key, node_path, unescape_key
 from app.firebase.rate_limit import BURST_SECONDS, LONGEST_WAIT, WriteRateLimiter
@@ -21,7 +21,6 @@ __all__ = [
     "HEALTH_CHECK_PATH",
     "LONGEST_WAIT",
     "DatabaseNotFound",
-    "Denied",
     "Event",
     "FirebaseClient",
     "NotADatabase",

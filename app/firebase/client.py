@@ -13,8 +13,8 @@ import requests
 from firebase_admin import db
 
 from app.domain import ORDERS, PERFORMANCE, Update, time_in, to_microseconds, to_text
-from app.errors import Outdated, ProfitBridgeError, RejectMessage
-from app.firebase.errors import DatabaseJudge, Denied, TokenRejected
+from app.errors import Denied, Outdated, ProfitBridgeError, RejectMessage
+from app.firebase.errors import DatabaseJudge, TokenRejected
 from app.firebase.events import children
 from app.firebase.paths import node_path, nodes_of, unescape_key
 from app.firebase.rate_limit import WriteRateLimiter

@@ -10,6 +10,7 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from app.errors import (
+    Denied,
     GiveUp,
     Misconfigured,
     OutcomeUnknown,
@@ -35,10 +36,6 @@ class DatabaseNotFound(Misconfigured):
 
 class NotADatabase(RetryLater):
     """Something answers that is not Firebase: a login page, a web filter, another server."""
-
-
-class Denied(Misconfigured):
-    """The database rules do not allow it."""
 
 
 class TokenRejected(Misconfigured):

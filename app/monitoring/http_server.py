@@ -96,15 +96,18 @@ class _StateCollector(Collector):
                 pipeline.time()
                 pipeline.zcard(self._names.open_slots)
                 pipeline.zcard(self._names.open_orders)
+                pipeline.hlen(self._names.refused_stores)
                 pipeline.llen(self._names.failed_stores)
                 pipeline.hgetall(self._names.freshness)
                 if position is not None:
                     pipeline.xrange(self._names.journal, min=f"({position}", count=1)
-                (seconds, _), slots, orders, failed, freshness, *unread = pipeline.execute()
+                (seconds, _), slots, orders, refused, failed, freshness, *unread = (
+                    pipeline.execute()
+                )
         except RetryLater:
             return
         yield _family(SLOTS_OPEN, slots + orders)
-        yield _family(FAILED_STORES, failed)
+        yield _family(FAILED_STORES, refused + failed)
         counts, total = cumulative(freshness)
         yield HistogramMetricFamily(FRESHNESS.name, FRESHNESS.meaning, counts, total)
         if position is not None:

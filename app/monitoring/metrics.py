@@ -127,7 +127,7 @@ SLOTS_OPEN = Metric(
 FAILED_STORES = Metric(
     "profit_bridge_failed_stores",
     "gauge",
-    "Values that Firebase refused for good and nobody has cleared: `python -m app failed-stores`.",
+    "Slots with a value that Firebase refuses: `python -m app failed-stores`.",
 )
 JOURNAL_LAG = Metric(
     "profit_bridge_journal_lag_seconds",

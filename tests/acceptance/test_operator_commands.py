@@ -14,7 +14,7 @@ from app.accounting import Ledger, Rejected, delete_rejected, read_rejected
 from app.dev.processes import free_port
 from tests.system import PATIENCE, System, envelope, now_text, report, wait_until
 
-FAILED = "profit-bridge:failed-stores"
+FAILED = "profit-bridge:refused-stores"
 
 
 def command(system: System, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
@@ -251,37 +251,42 @@ def test_a_failed_store_is_stored_again_once_firebase_takes_it(system: System) -
     system.start_bridge()
     system.start_worker()
     system.report("HOOD", 1)
-    wait_until(lambda: system.redis.llen(FAILED) == 1, "the failure")
+    wait_until(lambda: system.redis.hlen(FAILED) == 1, "the failure")
     (failed,) = listed(system, "failed-stores")
     refused = command(system, "failed-stores", "resend", failed["id"])
     assert refused.returncode == 1
     assert "refused again" in refused.stderr
     (kept,) = listed(system, "failed-stores")
-    assert kept["id"] != failed["id"]
-    assert kept["value"] == failed["value"]
+    assert (kept["id"], kept["value"]) == (failed["id"], failed["value"])
+    assert (kept["first"], kept["count"]) == (failed["at"], 2)
     system.firebase.faults()
     done = command(system, "failed-stores", "resend", kept["id"])
     assert (done.returncode, done.stdout) == (0, f"{kept['id']}  stored\n")
     assert system.firebase.get("services/HOOD/performance/total") == 1
-    assert listed(system, "failed-stores") == []
+    assert command(system, "failed-stores").stdout == "none\n"
 
 
-def test_a_failed_store_does_not_step_back_over_a_newer_value(system: System) -> None:
-    system.firebase.faults({"status": 401, "path": "/services/HOOD"})
+def test_a_failed_store_of_a_former_version_does_not_step_back_over_a_newer_value(
+    system: System,
+) -> None:
     system.start_bridge()
     system.start_worker()
-    system.report("HOOD", 1)
-    wait_until(lambda: system.redis.llen(FAILED) == 1, "the failure")
-    system.firebase.faults()
+    first = system.report("HOOD", 1)
+    value = {name: first[name] for name in ("total", "unrealized", "realized", "converted")}
+    entry = {"id": "1234abcd", "at": first["timestamp"], "symbol": "HOOD", "key": "performance"}
+    entry |= {"value": value | {"timestamp": first["timestamp"]}, "reason": "denied"}
+    system.redis.lpush("profit-bridge:failed-stores", json.dumps(entry))
     system.report("HOOD", 2)
     wait_until(
         lambda: system.firebase.get("services/HOOD/performance/total") == 3, "the newer value"
     )
+    (failed,) = listed(system, "failed-stores")
+    assert (failed["id"], failed["count"]) == ("1234abcd", 1)
     done = command(system, "failed-stores", "resend", "--all")
     assert done.returncode == 0
     assert "a newer one" in done.stdout
     totals = [
         value for path, value in system.firebase.writes() if path.endswith("HOOD/performance/total")
     ]
-    assert totals == [3]
+    assert totals[-1] == 3
     assert listed(system, "failed-stores") == []

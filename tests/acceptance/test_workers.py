@@ -161,7 +161,7 @@ def test_final_failures_are_kept_and_do_not_hold_up_others(system: System, celer
     celery.send_task("tasks.store_performance", ("SOFI", PERFORMANCE))
     celery.send_task("tasks.store_ticker_data", ("SOFI", "orders/", {"replaces": "all orders"}))
     wait_until(lambda: performances(system).get("SOFI") == PERFORMANCE, "the good one")
-    wait_until(lambda: system.redis.llen("profit-bridge:failed-stores") == 3, "all failures")
+    wait_until(lambda: system.redis.hlen("profit-bridge:refused-stores") == 3, "all failures")
     failed = system.run("-m", "app", "failed-stores").stdout
     assert "HOOD performance" in failed
     assert "credentials or the rules" in failed

@@ -44,6 +44,7 @@ class Protection:
 
 _BRIDGE = "tests/faults/test_bridge_killed.py::"
 _DISK = "tests/faults/test_delivery_and_disk.py::"
+_GOOGLE = "tests/faults/test_google.py::"
 _FIREBASE = "tests/faults/test_firebase.py::"
 _PUBLISHER = "tests/acceptance/test_publisher.py::"
 _REDIS = "tests/faults/test_redis.py::"
@@ -378,8 +379,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/delivery/store.py",
-                "newer += self._register.confirm(written, holder, refused)",
-                "self._register.confirm(written, holder, refused)",
+                "newer += self._settle(attempt, holder, result)\n                refused_kinds",
+                "self._settle(attempt, holder, result)\n                refused_kinds",
             ),
             _OVERDUE,
         ),
@@ -427,6 +428,48 @@ PROTECTIONS = [
         "the one value that Firebase refuses is found, and the others are stored",
         (_FIREBASE + "test_one_poisoned_symbol_in_a_bulk_write",),
         (Edit("app/delivery/store.py", "if len(writes) == 1:", "if True:"),),
+    ),
+    Protection(
+        "what Firebase refuses waits, and all of a refused kind together",
+        (
+            _GOOGLE + "test_300_refused_symbols_are_no_storm",
+            _GOOGLE + "test_one_refused_symbol_of_500_costs_the_others_nothing",
+        ),
+        (
+            Edit(
+                "app/delivery/lua/propose.lua",
+                "return false\n  elseif kind.pauses",
+                "return true\n  elseif kind.pauses",
+            ),
+            Edit("app/delivery/lua/announce.lua", "waits_until(slot) > now", "false"),
+        ),
+    ),
+    Protection(
+        "every failed sign-in that is not Google's own never is tried again",
+        tuple(
+            f"{_GOOGLE}test_sign_in_that_fails_for_a_while[{way}]"
+            for way in ("502", "latin-1 page", "HTML 200", "reset", "swallowed")
+        ),
+        (_RETRY, _OVERDUE),
+    ),
+    Protection(
+        "only Firebase's own answer to a write is success",
+        tuple(
+            f"{_GOOGLE}test_what_is_no_database_is_named_and_nothing_counts_as_stored[{answer}]"
+            for answer in ("302", "301", "304", "200 with HTML")
+        ),
+        (
+            Edit(
+                "app/firebase/errors.py",
+                "if status == _success_of(request):",
+                "if status < 400:",
+            ),
+        ),
+    ),
+    Protection(
+        "a call ends by its deadline, whatever trickles in",
+        (_GOOGLE + "test_an_answer_that_trickles_in_ends_before_the_lease",),
+        (Edit("app/firebase/client.py", "CALL_SECONDS = 11.0", "CALL_SECONDS = 1100.0"),),
     ),
     # The publisher's spool
     Protection(

@@ -7,7 +7,7 @@ one more. The code that runs is the project's own, the methods of LatestValueReg
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, NoReturn
 
@@ -129,7 +129,10 @@ class _Register(LatestValueRegister):
 class _NoFailedStores(FailedStores):
     """A list that keeps nothing: it is for operators."""
 
-    def add(self, update: Update, reason: str) -> None:
+    def add(self, refused: Iterable[tuple[Update, str]], *, is_new: bool = True) -> None:
+        pass
+
+    def forget(self, updates: Sequence[Update]) -> None:
         pass
 
 

@@ -7,7 +7,7 @@ script cannot tell from a clock that goes on. So it can be made to pass in a rea
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import redis
@@ -30,7 +30,8 @@ LEASE = round(LEASE_SECONDS * 1000)
 TICK = LEASE // 2
 """Milliseconds that pass at a time. All times are multiples of it."""
 
-_TIMES = ("until", "doubt")
+_TIMES = re.compile(r"(refused_|.* )?until|doubt")
+"""Fields of slots and refusals that are times."""
 
 INITIAL_DATA: RedisData = ((NAMES.revision, (("", "8000000000000000"),)),)
 """A last revision ahead of every clock, so that revisions here and in a real Redis are the same."""
@@ -78,7 +79,7 @@ class LocalLua:
     def tick(data: RedisData) -> RedisData:
         moved = {key: dict(fields) for key, fields in data}
         for key, fields in moved.items():
-            for field in fields if key == NAMES.open_slots else fields.keys() & _TIMES:
+            for field in fields if key == NAMES.open_slots else _times_in(fields):
                 fields[field] = str(max(NOW, int(fields[field]) - TICK))
         return _frozen(moved)
 
@@ -102,6 +103,9 @@ class LocalLua:
                 answer = self._array(self._members_up_to(key, *rest))
             case b"SET" | b"HSET" | b"ZADD":
                 answer = self._put(key, _fields_to_put(command, rest))
+            case b"HINCRBY":
+                answer = int(self._data.get(key, {}).get(rest[0], "0")) + int(rest[1])
+                self._put(key, {rest[0]: str(answer)})
             case b"HDEL" | b"ZREM":
                 answer = self._delete(key, rest)
             case _:
@@ -171,7 +175,7 @@ class RedisLua:
             for field, _ in fields:
                 if key == NAMES.open_slots:
                     self._client.zincrby(key, -TICK, field)
-                elif field in _TIMES:
+                elif _TIMES.fullmatch(field):
                     self._client.hincrby(key, field, -TICK)
         return self._dump()
 
@@ -190,13 +194,17 @@ class RedisLua:
         if scores:
             data[NAMES.open_slots] = {slot: _time(score - now) for slot, score in scores}
         for slot, fields in zip(slots, hashes, strict=True):
-            times = {field: _time(int(fields[field]) - now) for field in fields.keys() & _TIMES}
+            times = {field: _time(int(fields[field]) - now) for field in _times_in(fields)}
             data[slot] = fields | times
         return _frozen(data)
 
 
 def _frozen(data: Mapping[str, Mapping[str, str]]) -> RedisData:
     return tuple(sorted((key, tuple(sorted(fields.items()))) for key, fields in data.items()))
+
+
+def _times_in(fields: Iterable[str]) -> list[str]:
+    return [field for field in fields if _TIMES.fullmatch(field)]
 
 
 def _fields_to_put(command: bytes, rest: Sequence[str]) -> dict[str, str]:

@@ -103,7 +103,8 @@ def _reply(world: World, state: State, step: Step) -> str:
     if not isinstance(pending, ScriptCall) or pending.script in _FAILURE_SCRIPTS:
         return ""
     reply, _ = world.scripts.run(*pending, state.data)
-    return ": " + ", ".join(_answer(*found) for found in reply)
+    outcomes = reply[1] if pending.script == "confirm" else reply
+    return ": " + ", ".join(_answer(*found) for found in outcomes)
 
 
 def _answer(status: bytes, *rest: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The values that Firebase refused for good."""
+"""The values that Firebase refuses."""
 
 import uuid
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 
 from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
 from app.cli.options import command
+from app.cli.output import print_lines
 from app.delivery import Candidate, FailedStores, LatestValueRegister, LatestValueStore
 from app.domain import (
     to_microseconds,
@@ -21,12 +22,16 @@ examples:
   python -m app failed-stores
   python -m app failed-stores resend --all
 
-A value that is stored again never replaces a newer one. A value that Firebase refuses again
-returns to the list under a new ID.""")
+What Firebase refuses is tried again by itself, up to 45 s apart, and leaves the list when it is
+stored. `resend` tries it at once. It never replaces a newer value.""")
 @takes_request(str)
 def failed_stores(settings: Settings, request: Request) -> int:
-    """List, show, store again or clear the values that Firebase refused for good."""
-    return carry_out(request, _FailedLetters(settings))
+    """List, show, store again or clear the values that Firebase refuses."""
+    letters = _FailedLetters(settings)
+    if request.action == "list" and not (request.as_json or letters.entries):
+        print_lines("none")
+        return 0
+    return carry_out(request, letters)
 
 
 class _FailedLetters(DeadLetters):
@@ -42,17 +47,20 @@ class _FailedLetters(DeadLetters):
     def as_text(self, entry_id: str) -> str:
         failed = self.entries[entry_id]
         place = f"{failed['symbol']} {failed['key']}"
-        return f"{failed['id']}  {failed['at']}  {place}  {failed['reason']}\n    {failed['value']}"
+        times = failed["at"]
+        if failed["count"] > 1:
+            times = f"{failed['first']} to {times}, {failed['count']} times"
+        return f"{failed['id']}  {times}  {place}  {failed['reason']}\n    {failed['value']}"
 
     def resend(self, entry_id: str) -> Result:
         candidate = _candidate_of(self.entries[entry_id], self._settings.firebase_root)
         register = LatestValueRegister(self._settings)
         firebase = firebase_of_this_process(self._settings)
         store = LatestValueStore(register, firebase, self._failed)
-        stored = store.store([candidate], task=f"resend-{uuid.uuid4().hex}")
-        self.clear(entry_id)
+        stored = store.store([candidate], task=f"resend-{uuid.uuid4().hex}", force=True)
         if stored.refused:
-            return Result(False, f"refused again, see the new ID: {stored.refused[0][1]}")
+            return Result(False, f"refused again: {stored.refused[0][1]}")
+        self.clear(entry_id)
         if stored.held:
             return Result(True, "left to the task that is storing this value now")
         if not stored.written:

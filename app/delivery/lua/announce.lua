@@ -7,7 +7,8 @@
 --      2    milliseconds after which a slot is overdue if no task has taken its lease
 --      then for each slot: value, fingerprint
 --
--- Returns the revision of each value; '0' where an equal one is stored already.
+-- Returns the revision of each value; '0' where no task is needed: an equal one is stored already, or
+-- Firebase refuses the slot, which is overdue when it is to be tried again.
 
 local slot_ttl, grace = ARGV[1], tonumber(ARGV[2])
 local last_revision = tonumber(redis.call('GET', KEYS[2]) or '0')
@@ -26,6 +27,9 @@ for number, key, value, fingerprint in each_slot(3, 3, 2) do
     if is_stored(slot) then
       close(slot)
       revisions[number] = '0'
+    elseif waits_until(slot) > now then
+      revisions[number] = '0'
+      redis.call('ZADD', open_slots, waits_until(slot), key)
     else
       redis.call('ZADD', open_slots, now + grace, key)
     end

@@ -11,11 +11,23 @@
 --   holder, until               the lease, and when it ends (ms)
 --   again                       the slot has to be written once more, whatever is stored
 --   doubt                       when a write without an answer can land no more (ms)
+--   refusals, refused_until     how often in a row Firebase refused it, and until when it waits (ms)
 --
 -- A holder is "<task>/<execution>". While a task waits for its retry it is "<task>/": any execution
 -- of this task may take the lease, and no other task.
 
 local open_slots = KEYS[1]
+-- What Firebase refuses waits before it is tried again, twice as long each time. If it refuses one
+-- slot after the other, the rule is what is wrong, and not a value: all slots of that kind wait
+-- together. A hash has, by kind (performance, price, orders):
+--   <kind> row       how many symbols were refused one after the other, and none was stored
+--   <kind> last      the last of them
+--   <kind> pauses    how often all of them have waited; one of them is then tried alone
+--   <kind> until     until when they wait (ms)
+--   <kind> trial     the holder who tries one of them then
+local refusals = open_slots .. ':refusals'
+local first_pause, longest_pause = 7500, 45000
+local longest_row = 3
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -36,7 +48,8 @@ end
 
 local function read_slot(key)
   local field = redis.call('HMGET', key, 'rev', 'value', 'fingerprint', 'time', 'stored',
-                           'stored_fingerprint', 'holder', 'until', 'again', 'doubt')
+                           'stored_fingerprint', 'holder', 'until', 'again', 'doubt',
+                           'refusals', 'refused_until')
   return {
     key = key,
     revision = field[1] or '0',
@@ -49,6 +62,9 @@ local function read_slot(key)
     leased_until = tonumber(field[8] or '0'),
     write_again = field[9],
     unknown_until = tonumber(field[10] or '0'),
+    refusals = tonumber(field[11] or '0'),
+    refused_until = tonumber(field[12] or '0'),
+    kind = string.match(key, ' ([^/]*)') or '',
   }
 end
 
@@ -73,6 +89,23 @@ local function is_stored(slot)
          or (slot.fingerprint ~= '' and slot.fingerprint == slot.stored_fingerprint)
 end
 
+local kinds = {}
+
+-- Return how all slots of a kind fare: `pauses` and `until`, 0 if none is refused.
+local function state_of(kind)
+  if not kinds[kind] then
+    local field = redis.call('HMGET', refusals, kind .. ' pauses', kind .. ' until')
+    kinds[kind] = {pauses = tonumber(field[1] or '0'), ends = tonumber(field[2] or '0')}
+  end
+  return kinds[kind]
+end
+
+-- Return until when a slot waits because Firebase refuses it, or its kind; a time in the past: it
+-- does not.
+local function waits_until(slot)
+  return math.max(slot.refused_until, state_of(slot.kind).ends)
+end
+
 local function set_newest(slot, revision, value, fingerprint, time)
   redis.call('HSET', slot.key, 'rev', revision, 'value', value, 'fingerprint', fingerprint)
   if time ~= revision then
@@ -92,7 +125,9 @@ local function take_lease(slot, holder, lease)
     redis.call('HDEL', slot.key, 'doubt')
   end
   redis.call('ZADD', open_slots, now + lease, slot.key)
-  return {'write', slot.revision, slot.value, slot.fingerprint}
+  local standing = state_of(slot.kind).is_on_trial and 'on trial'
+                   or slot.refusals > 0 and 'refused before' or ''
+  return {'write', slot.revision, slot.value, slot.fingerprint, standing}
 end
 
 -- End the lease of a slot that has nothing to write.
@@ -105,6 +140,12 @@ local function close(slot)
     redis.call('ZREM', open_slots, slot.key)
   end
   return {'current'}
+end
+
+-- Leave a slot that waits because Firebase refuses it. It is overdue when it is to be tried again.
+local function leave_waiting(slot)
+  redis.call('HDEL', slot.key, 'holder', 'until')
+  redis.call('ZADD', open_slots, math.max(waits_until(slot), now), slot.key)
 end
 
 -- Have a slot written once more when a write that got no answer can land no more.

@@ -14,8 +14,13 @@ local limit, grace, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local taken, size = {}, 0
 
+if state_of('orders').ends > now then
+  return {0, {}}  -- Firebase refuses all of them, and they wait
+end
+
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', open_slots, string.format('(%d', now), '+inf')) do
-  if not is_stored(read_slot(key)) then
+  local slot = read_slot(key)
+  if not is_stored(slot) and waits_until(slot) <= now then
     return {redis.call('ZCARD', open_slots), taken}
   end
 end

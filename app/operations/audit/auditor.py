@@ -207,7 +207,7 @@ class Auditor:
         ]
         failed_stores = FailedStores(self._settings)
         store = LatestValueStore(register, self._performances, failed_stores)
-        return _described(store.store(candidates, task=f"audit-{uuid.uuid4().hex}"))
+        return _described(store.store(candidates, task=f"audit-{uuid.uuid4().hex}", force=True))
 
     def _newest_records(self, symbols: Collection[str]) -> dict[str, Record]:
         """Return the record of each symbol's newest day; an empty one removes the node."""

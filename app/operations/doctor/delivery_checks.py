@@ -8,11 +8,10 @@ from celery import Celery
 from app.channels import AGGREGATE
 from app.delivery import FailedStores, RejectedUpdates
 from app.domain import PERFORMANCE
-from app.errors import Misconfigured, ProfitBridgeError, RetryLater, StopProgram
+from app.errors import Denied, Misconfigured, ProfitBridgeError, RetryLater, StopProgram
 from app.firebase import (
     HEALTH_CHECK_PATH,
     DatabaseNotFound,
-    Denied,
     FirebaseClient,
     NotADatabase,
     anybody_may_read,
@@ -127,7 +126,7 @@ def failed_stores(deployment: Deployment) -> Finding:
     """Check that Firebase has rejected nothing for good."""
     count = len(FailedStores(deployment.settings).read())
     if count:
-        return Finding(WARN, f"Firebase rejected {count} values", "see python -m app failed-stores")
+        return Finding(WARN, f"Firebase refuses {count} values", "see python -m app failed-stores")
     return Finding(OK, "none")
 
 

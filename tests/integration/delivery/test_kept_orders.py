@@ -166,10 +166,10 @@ def test_an_order_that_another_task_writes_is_removed_by_that_task(
     storing("c", "d", kept=2)
     assert firebase.requests[-1].keys() == {"orders/b", "orders/c", "orders/d"}
     firebase.store_many([outcome.write.update])
-    (removal,) = register.confirm([outcome.write], slow)
+    (removal,) = register.confirm([outcome.write], slow).newer
     assert removal.update.value == {}
     firebase.store_many([removal.update])
-    assert register.confirm([removal], slow) == []
+    assert register.confirm([removal], slow).newer == []
     assert stored(database) == ["c", "d"]
 
 

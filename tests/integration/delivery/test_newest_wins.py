@@ -184,7 +184,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_write_is_overwritten(
         client.hset("profit-bridge:newest:SOFI performance", "until", 1)
 
     def slow_one_lands() -> Iterator[None]:
-        assert register.confirm([write], slow) == []
+        assert register.confirm([write], slow).newer == []
         yield
 
     firebase.in_mid_write = slow_one_lands()
@@ -200,20 +200,92 @@ def test_one_refused_value_becomes_a_failed_store_and_the_others_are_stored(
     stored = store.store(candidates, task="bulk")
     assert stored_in(database) == {f"S{n}": n for n in range(40) if n != 13}
     assert [update.symbol for update, _ in stored.refused] == ["S13"]
-    assert len(firebase.requests) <= 13
+    assert len(firebase.requests) <= 14
+    assert sum("S13" in dict(request) for request in firebase.requests) == 3
     (failed,) = failed_stores.read()
     assert (failed["symbol"], failed["value"]) == ("S13", "poison")
     assert "Firebase rejects the write" in failed["reason"]
 
 
-def test_a_slot_whose_value_was_refused_takes_the_next_one(
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_refused_slot_waits_before_it_takes_the_next_value(
+    store: LatestValueStore,
+    register: LatestValueRegister,
+    redis_url: str,
+    database: Firebase,
+    firebase: Recorder,
+    failed_stores: FailedStores,
+    status: int,
+) -> None:
+    database.faults({"status": status, "contains": "poison"})
+    store.store([candidate("poison", 1)], task="t1")
+    assert store.store([candidate(2, 2)], task="t2").waiting == 1
+    assert register.announce([Update("SOFI", "performance", 3)]) == []
+    assert len(firebase.requests) == 1
+    found = overdue(register, redis_url)
+    assert [update.value for update, _ in found] == [3]
+    store.store(found, task="t3")
+    assert stored_in(database) == {"SOFI": 3}
+    assert failed_stores.read() == []
+
+
+def test_a_refused_rule_is_tried_by_one_value_at_a_time_and_then_by_all(
+    store: LatestValueStore,
+    register: LatestValueRegister,
+    redis_url: str,
+    database: Firebase,
+    firebase: Recorder,
+    failed_stores: FailedStores,
+) -> None:
+    database.faults({"status": 401, "contains": "poison"})
+    updates = [Update(f"S{n}", "performance", "poison") for n in range(40)]
+    assert len(store.store(register.announce(updates), task="bulk").refused) == 40
+    assert len(firebase.requests) == 3
+    assert len(failed_stores.read()) == 40
+    # One that was never tried waits with the others, and another kind does not.
+    assert register.announce([Update("NEW", "performance", "poison")]) == []
+    store.store(register.announce([Update("S1", "x", 1)]), task="x")
+    assert len(firebase.requests) == 4
+    for turn in range(2):
+        store.store(overdue(register, redis_url, 50), task=f"again-{turn}")
+        assert len(firebase.requests) == 5 + turn
+    database.faults()
+    store.store(overdue(register, redis_url, 50), task="right")
+    assert len(firebase.requests) == 7 + 1
+    assert len(stored_in(database)) == 41
+    assert failed_stores.read() == []
+
+
+def test_three_symbols_refused_one_after_the_other_are_a_refused_rule(
+    store: LatestValueStore, database: Firebase, firebase: Recorder
+) -> None:
+    database.faults({"status": 401, "contains": "poison"})
+    results = [
+        store.store([candidate("poison", 1, symbol=f"S{n}")], task=f"t{n}") for n in range(20)
+    ]
+    assert len(firebase.requests) == 3
+    assert sum(result.waiting for result in results) == 17
+
+
+def test_orders_of_one_refused_symbol_hold_up_no_others(
     store: LatestValueStore, database: Firebase
 ) -> None:
     database.faults({"status": 401, "contains": "poison"})
-    for value, revision in (("poison", 1), (2, 2)):
-        candidates = [candidate(value, revision)]
-        store.store(candidates, task=f"t{revision}")
-    assert stored_in(database) == {"SOFI": 2}
+    for n in range(5):
+        store.store([candidate("poison", 1, key=f"orders/{n}")], task=f"t{n}")
+    result = store.store([candidate("good", 1, symbol="HOOD", key="orders/1")], task="good")
+    assert len(result.written) == 1
+
+
+def test_an_operator_need_not_wait(
+    store: LatestValueStore, database: Firebase, failed_stores: FailedStores
+) -> None:
+    database.faults({"status": 401, "count": 1})
+    store.store([candidate(1, 1)], task="t1")
+    (entry,) = failed_stores.read()
+    assert entry["count"] == 1
+    assert len(store.store([candidate(1, 1)], task="t2", force=True).written) == 1
+    assert failed_stores.read() == []
 
 
 def test_an_equal_value_of_the_same_revision_is_not_written_and_a_different_one_is(
@@ -314,15 +386,20 @@ def test_what_is_announced_is_newer_than_a_time_ahead_of_ours(
     assert stored_in(database) == {"SOFI": "now"}
 
 
-def overdue(register: LatestValueRegister, redis_url: str) -> list[Candidate]:
+def overdue(register: LatestValueRegister, redis_url: str, limit: int = 10) -> list[Candidate]:
     """Return what is overdue once every lease and every pause has ended."""
     with redis.Redis.from_url(redis_url) as client:
         for slot in client.zrange("profit-bridge:open", 0, -1):
             client.zadd("profit-bridge:open", {slot: 1})
             client.hset(slot, "until", 1)
-            if client.hexists(slot, "doubt"):
-                client.hset(slot, "doubt", 1)
-    return register.overdue(10)
+            for field in ("doubt", "refused_until"):
+                if client.hexists(slot, field):
+                    client.hset(slot, field, 1)
+        refusals = "profit-bridge:open:refusals"
+        for field in client.hkeys(refusals):
+            if field.endswith(b" until"):
+                client.hset(refusals, field, 1)
+    return register.overdue(limit)
 
 
 def test_an_announced_value_whose_task_is_lost_is_overdue_until_it_is_stored(
@@ -388,7 +465,7 @@ def test_a_write_that_was_answered_with_an_error_is_not_written_once_more(
     assert overdue(register, redis_url) == []
 
 
-def test_what_firebase_refuses_for_good_is_not_overdue(
+def test_what_firebase_can_never_take_is_not_overdue(
     store: LatestValueStore, register: LatestValueRegister, redis_url: str, database: Firebase
 ) -> None:
     database.faults({"status": 400})
