@@ -315,10 +315,20 @@ PROTECTIONS = [
         "an overdue slot is dispatched again",
         (
             _REDIS + "test_tasks_lost_from_the_queue",
-            _REDIS + "test_an_order_whose_task_was_lost_is_stored",
             _WORKERS + "test_workers_killed_whole",
         ),
         (_OVERDUE,),
+    ),
+    Protection(
+        "an order that was taken and not stored is taken again",
+        (_REDIS + "test_an_order_whose_task_was_lost_is_stored",),
+        (
+            Edit(
+                "app/delivery/lua/take_orders.lua",
+                "redis.call('ZADD', open_slots, now + grace, key)",
+                "redis.call('ZADD', open_slots, now + 1000 * grace, key)",
+            ),
+        ),
     ),
     # Workers
     Protection(

@@ -214,7 +214,7 @@ def test_an_order_whose_task_was_lost_is_stored(system: System) -> None:
     order = {"event": "fill", "order": {"id": "7"}}
     data = report("SOFI") | {"type": "order", "order_data": order}
     system.publish(envelope(data), "TICKER_UPDATES_SOFI")
-    wait_until(lambda: system.redis.zcard("profit-bridge:open") >= 1, "the open slot")
+    wait_until(lambda: system.redis.zcard("profit-bridge:open-orders") == 1, "the open order")
     wait_until(lambda: system.redis.llen("profit-bridge") >= 1, "the task")
     system.redis.delete("profit-bridge")
     system.start_worker()
