@@ -137,6 +137,7 @@ def test_one_refused_symbol_of_500_costs_the_others_nothing(
     with Reports(system, symbols=500, rate=100) as reports:
         wait_until(lambda: len(totals_in_firebase(system)) == 501, "a start")
         ages = Ages(system)
+        wait_until(lambda: len(ages.take()) > 0, "the first event, which is what was there before")
         time.sleep(SECONDS)
         before = ages.take()
         google.database.answers = [Answer.of(401, DENIED, contains="S013")]
