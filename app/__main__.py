@@ -19,7 +19,7 @@ def _bridge(settings: Settings) -> int:
     from app.accounting import Bookkeeper, DailyFiles, Ledger
     from app.bridge import FINISH_WITHIN, Bridge, Intake, Outbox, PerformancePublisher
     from app.delivery import RejectedUpdates
-    from app.messaging import CircuitBreaker, Journal, Presence, Subscription, connect
+    from app.messaging import CircuitBreaker, Journal, Position, Presence, Subscription, connect
     from app.monitoring import Health, Metrics, StatusServer
     from app.timing import now_us
 
@@ -51,7 +51,9 @@ def _bridge(settings: Settings) -> int:
             dispatcher=dispatcher,
             metrics=metrics,
             health=health,
-            status=StatusServer(settings, health, metrics, lambda: ledger.journal_position),
+            status=StatusServer(
+                settings, health, metrics, lambda: Position.of(ledger.journal_position).entry
+            ),
         ).run()
     return 0
 

@@ -12,7 +12,13 @@ from app.accounting.day_figures import with_opening_balance
 from app.accounting.ledger import Ledger, Outcome
 from app.accounting.ledger_file import FILE_NAME, try_lock
 from app.accounting.ledger_reader import Extent, LedgerReader
-from app.accounting.rejected import Rejected, delete_rejected, read_rejected
+from app.accounting.rejected import (
+    MISSING,
+    Rejected,
+    delete_rejected,
+    missing_reports,
+    read_rejected,
+)
 from app.accounting.repetitions import (
     Repetition,
     conflict_reason,
@@ -23,6 +29,7 @@ from app.accounting.schema import WrongVersion
 
 __all__ = [
     "FILE_NAME",
+    "MISSING",
     "Batch",
     "Bookkeeper",
     "Counted",
@@ -36,6 +43,7 @@ __all__ = [
     "WrongVersion",
     "conflict_reason",
     "delete_rejected",
+    "missing_reports",
     "path_of",
     "read_figures",
     "read_rejected",

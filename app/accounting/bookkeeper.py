@@ -12,7 +12,7 @@ import structlog
 
 from app.accounting.daily_file import path_of, read_figures, set_aside
 from app.accounting.ledger import Ledger, Outcome, ReceivedReport
-from app.accounting.rejected import Rejected
+from app.accounting.rejected import Rejected, missing_reason
 from app.channels import AGGREGATE
 from app.domain import (
     BEHIND_LIMIT,
@@ -34,6 +34,7 @@ from app.errors import (
     StopProgram,
     WrongSetting,
 )
+from app.messaging import Dropped
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +49,8 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
     reject_codes: list[RejectCode] = field(default_factory=list)
     """One for each rejected message."""
+    dropped: Dropped | None = None
+    """What the journal dropped before the reports of this batch."""
     may_be_imported: bool = False
     """Whether an imported file may contain the reports: they were in the journal before it."""
 
@@ -174,7 +177,12 @@ class Bookkeeper:
             imported, others = self._split_imported(batch)
             started = time.monotonic()
             outcomes = self._ledger.record(
-                others, batch.rejected, batch.journal_position, to_text(now), imported
+                others,
+                batch.rejected,
+                batch.journal_position,
+                to_text(now),
+                imported,
+                batch.dropped,
             )
             commit_seconds = time.monotonic() - started
         except (sqlite3.Error, OSError) as error:
@@ -182,6 +190,8 @@ class Bookkeeper:
         sorted_reports = _by_outcome([*imported, *others], outcomes)
         counted, moved = sorted_reports[Outcome.COUNTED], sorted_reports[Outcome.IMPORTED]
         conflicts = sorted_reports[Outcome.CONFLICT]
+        if batch.dropped:
+            log.error("reports_missing", reason=missing_reason(batch.dropped))
         if imported:
             log.info("in_imported_file_already", reports=len(moved))
         _log_rejected(batch.rejected, conflicts)

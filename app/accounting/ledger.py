@@ -21,7 +21,7 @@ from app.accounting.opening_balance import (
     imported_until,
     subtract_from_opening_balances,
 )
-from app.accounting.rejected import Rejected, add_rejected
+from app.accounting.rejected import Rejected, add_missing, add_rejected
 from app.accounting.repetitions import (
     NOT_KNOWN,
     Recorded,
@@ -33,6 +33,7 @@ from app.accounting.repetitions import (
 from app.accounting.schema import COLUMNS, SELECT_REPORT, WrongVersion, read_position
 from app.domain import BEHIND_LIMIT, DAY, DayTotals, Figures, ProfitReport, ReportKind, day_of
 from app.errors import SEE_DOCTOR, StopProgram
+from app.messaging import Dropped
 
 _ROWS_PER_INSERT = 50
 """Half the cost of one INSERT for each row; more rows would gain nothing."""
@@ -112,6 +113,7 @@ class Ledger:
         journal_position: str,
         now: str,
         imported: Sequence[ReceivedReport] = (),
+        dropped: Dropped | None = None,
     ) -> list[Outcome]:
         """Put one batch on disk, in one transaction.
 
@@ -122,6 +124,7 @@ class Ledger:
             now: The current time in ISO 8601, for conflicts.
             imported: Reports that the opening balances already contain. What was recorded before
                 must have been published.
+            dropped: Reports that the journal dropped before they were read.
 
         Returns:
             One outcome for each report, those of `imported` first.
@@ -144,6 +147,8 @@ class Ledger:
             outcomes = moved + inserted
             conflicts = self._compare_with_recorded([*imported, *reports], outcomes, now)
             add_rejected(self._db, [*rejected, *conflicts])
+            if dropped:
+                add_missing(self._db, dropped, now)
             self._set_position("journal", journal_position)
             # The mark of what was published before this batch costs no sync of its own here.
             self._set_position("published", str(published))

@@ -15,7 +15,6 @@ from app.domain import read_report
 from app.errors import RejectMessage, StopProgram
 from app.messaging import (
     NEWEST,
-    START,
     CircuitBreaker,
     Journal,
     Presence,
@@ -81,7 +80,6 @@ class Intake:
         # journal has them.
         self._journaled_ending = f'"journal": "{journal.name}"}}'.encode()
         self._journal_timer = Timer(JOURNAL_CHECK_SECONDS)
-        self._subscriptions_seen = 0
 
     def start(self) -> None:
         """Subscribe. Raises StopProgram if Redis cannot be reached."""
@@ -126,16 +124,7 @@ class Intake:
 
     def is_journal_due(self) -> bool:
         """Return whether to read the journal even if no message says that it has something new."""
-        subscriptions = self._subscription.subscriptions
-        has_resubscribed = subscriptions != self._subscriptions_seen
-        if has_resubscribed:
-            was_lost = self._ask(self._journal.ends_before, self._ledger.journal_position)
-            if was_lost:
-                # Redis has started a new one. Nothing is counted twice by reading all of it.
-                self._ledger.journal_position = START
-            if was_lost is not None:
-                self._subscriptions_seen = subscriptions
-        return self._journal_timer.is_due() or has_resubscribed
+        return self._journal_timer.is_due()
 
     @property
     def is_rebuilding(self) -> bool:
@@ -154,14 +143,15 @@ class Intake:
         """
         position = self._ledger.journal_position
         up_to = self._ledger.rebuilding_until or NEWEST
-        entries = self._ask(self._journal.read, position, BATCH_SIZE, up_to)
-        if entries is None:
+        reading = self._ask(self._journal.read, position, BATCH_SIZE, up_to)
+        if reading is None:
             return None
-        batch = Batch(
-            entries[-1].position if entries else position, may_be_imported=self.is_rebuilding
-        )
+        if reading.is_other:
+            # Nothing is counted twice by reading all of it.
+            log.warning("other_journal", hint="Redis lost the journal, or came back from a copy")
+        batch = Batch(reading.position, may_be_imported=self.is_rebuilding, dropped=reading.dropped)
         now = now_us()
-        for _, message in entries:
+        for _, message in reading.entries:
             try:
                 report, _ = read_report(message, now, crc32(message))
                 batch.accepted.append((report, message))

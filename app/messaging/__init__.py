@@ -10,7 +10,17 @@ from app.messaging.client import (
     is_refusal,
     reaching,
 )
-from app.messaging.journal import NEWEST, START, Journal, JournalEntry, append, journal_name
+from app.messaging.journal import (
+    NEWEST,
+    START,
+    Dropped,
+    Journal,
+    JournalEntry,
+    Position,
+    Reading,
+    append,
+    journal_name,
+)
 from app.messaging.presence import SAME_REPORTS, Presence, listening_bridges
 from app.messaging.subscription import Received, Subscription
 
@@ -21,9 +31,12 @@ __all__ = [
     "START",
     "BulkConnection",
     "CircuitBreaker",
+    "Dropped",
     "Journal",
     "JournalEntry",
+    "Position",
     "Presence",
+    "Reading",
     "Received",
     "Subscription",
     "append",

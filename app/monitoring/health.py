@@ -2,13 +2,16 @@
 
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from app.accounting import FILE_NAME
+from app.accounting import FILE_NAME, missing_reports
 from app.delivery import Dispatcher
+from app.errors import StopProgram
 from app.messaging import Subscription
 from app.monitoring.metrics import (
     LEDGER_SIZE,
+    MISSING_REPORTS,
     READY,
     RECONNECTS,
     SLOTS_WAITING,
@@ -80,6 +83,8 @@ class Health:
         }
         if self._folder is not None:
             found[LEDGER_SIZE] = float(_size(self._folder))
+            with suppress(StopProgram):
+                found[MISSING_REPORTS] = float(missing_reports(self._folder)[0])
         return found
 
 

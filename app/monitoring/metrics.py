@@ -137,6 +137,12 @@ JOURNAL_LAG = Metric(
 LEDGER_SIZE = Metric(
     "profit_bridge_ledger_bytes", "gauge", "Size of the ledger on disk, with its write-ahead log."
 )
+MISSING_REPORTS = Metric(
+    "profit_bridge_missing_reports",
+    "gauge",
+    "Reports that the journal dropped before they were counted, until an operator clears them: "
+    "`python -m app rejected clear 0`. At least 1 where Redis (before 7.0) does not know how many.",
+)
 BUILD = Metric(
     "profit_bridge_build_info", "gauge", "Always 1; the label is the version.", "version", ("",)
 )

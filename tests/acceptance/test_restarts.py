@@ -1,5 +1,6 @@
 """Stopping, killing and starting again changes no sum."""
 
+import json
 import signal
 import threading
 from datetime import timedelta
@@ -7,10 +8,21 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 
-from app.dev.processes import Process
+from app.dev.processes import Process, free_port
 from app.publisher import RedisPublisher
-from tests.system import PATIENCE, System, envelope, midnight, report, today, wait_until
+from tests.system import (
+    JOURNAL,
+    PATIENCE,
+    System,
+    envelope,
+    midnight,
+    now_text,
+    report,
+    today,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -188,6 +200,76 @@ def test_a_redis_that_lost_the_journal_and_its_clock_is_read_from_the_start(
     system.redis.xadd("profit-bridge:journal", {"message": envelope(report("SOFI", 2))}, id="5-1")
     system.start_bridge()
     wait_until(lambda: system.total() == 3, "what is in the new journal")
+
+
+@pytest.mark.parametrize("state", ["stopped", "running", "paused"])
+def test_an_empty_redis_with_a_clock_that_is_behind_loses_no_report(
+    system: System, publisher: RedisPublisher, state: str
+) -> None:
+    """By the time the bridge looks, the clock has passed what was read last."""
+    bridge = system.start_bridge()
+    publisher.publish("PROFIT_REPORT", report("SOFI", 1), sender="bot")
+    wait_until(lambda: system.total() == 1, "the first report")
+    signals = {"stopped": signal.SIGTERM, "paused": signal.SIGSTOP}
+    if state in signals:
+        bridge.signal(signals[state])
+    if state == "stopped":
+        bridge.wait(PATIENCE)
+    last: bytes = system.redis.xinfo_stream(JOURNAL)["last-generated-id"]
+    milliseconds = int(last.split(b"-")[0])
+    pipeline = system.redis.pipeline()
+    pipeline.delete(JOURNAL)
+    for behind in (-100_000, -50_000, 0, 1):
+        number = f"{milliseconds + behind}-0"
+        pipeline.xadd(JOURNAL, {"message": envelope(report("SOFI", 1))}, id=number)
+    pipeline.execute()
+    if state == "stopped":
+        system.start_bridge()
+    elif state == "paused":
+        bridge.signal(signal.SIGCONT)
+    wait_until(lambda: system.total() == 5, "what is in the new journal")
+    assert not system.rejected()
+
+
+@pytest.mark.parametrize("has_read", [True, False])
+def test_what_the_journal_dropped_before_it_was_read_is_named_until_an_operator_clears_it(
+    system: System, has_read: bool
+) -> None:
+    bridge = system.start_bridge(METRICS_ADDRESS=f"127.0.0.1:{free_port()}")
+    if has_read:
+        system.redis.xadd(JOURNAL, {"message": envelope(report("SOFI", 1))})
+        wait_until(lambda: system.total() == 1, "the first report")
+    else:
+        wait_until(lambda: "cmdstat_xrange" in system.redis.info("commandstats"), "a first look")
+    bridge.signal(signal.SIGTERM)
+    assert bridge.wait(PATIENCE) == 0
+    pipeline = system.redis.pipeline()
+    for number in range(5_000):
+        message = envelope(report("SOFI", 1, timestamp=now_text(timedelta(microseconds=number))))
+        pipeline.xadd(JOURNAL, {"message": message}, maxlen=1_000, approximate=False)
+    pipeline.execute()
+    address = f"127.0.0.1:{free_port()}"
+    bridge = system.start_bridge(METRICS_ADDRESS=address)
+    wait_until(lambda: system.total() == 1_000 + has_read, "what the journal had")
+    assert bridge.log.read_text().count("the journal dropped 4000 reports") == 1
+
+    def metric() -> str:
+        lines = requests.get(f"http://{address}/metrics", timeout=5).text.splitlines()
+        return next(line for line in lines if line.startswith("profit_bridge_missing_reports"))
+
+    def doctor() -> str:
+        findings = json.loads(system.command("doctor", "--json").stdout)
+        return str(next(one["found"] for one in findings if one["name"] == "rejected"))
+
+    assert metric().endswith(" 4000.0")
+    assert "4000 reports" in doctor()
+    assert "4000 reports" in system.command("audit", "--within", "0").stdout
+    assert "4000 reports" in system.command("rejected").stdout
+    assert system.command("rejected", "resend", "0").returncode == 1
+    assert system.command("rejected", "clear", "0").returncode == 0
+    assert metric().endswith(" 0.0")
+    assert doctor() == "none"
+    assert "4000" not in system.command("audit", "--within", "0").stdout
 
 
 def test_sigterm_counts_what_was_received_and_exits_0(system: System) -> None:

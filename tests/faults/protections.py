@@ -248,8 +248,8 @@ PROTECTIONS = [
         (
             Edit(
                 "app/messaging/journal.py",
-                "return _order(self.end()) < _order(position)",
-                "return False",
+                "known, is_other, dropped = _compare(known, info)",
+                "return Reading([], position)",
             ),
         ),
     ),

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 import redis
 
-from app.accounting import Rejected, delete_rejected, read_rejected
+from app.accounting import MISSING, Rejected, delete_rejected, read_rejected
 from app.cli.dead_letters import DeadLetters, Request, Result, carry_out, takes_request
 from app.cli.options import command
 from app.cli.output import print_bytes, print_lines
@@ -153,6 +153,8 @@ class _RejectedReports(_RejectedMessages):
         delete_rejected(self._settings.profit_base_path, [entry_id])
 
     def _send(self, client: redis.Redis, entry_id: int, message: bytes) -> Result:
+        if entry_id == MISSING and self._fixed is None:
+            return Result(False, "only their bots have these reports: clear the entry when done")
         try:
             envelope = json.loads(message)
         except ValueError as error:

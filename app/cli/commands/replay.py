@@ -16,7 +16,7 @@ from app.cli.output import print_error, print_json_line, print_lines, progress
 from app.cli.safety import not_real_option, refuse_other_machine, refuse_same_deployment
 from app.domain import DAY, FIELDS, ProfitReport, ReportKind, date_of, exact_number, to_text
 from app.errors import StopProgram, WrongUse
-from app.messaging import connect, reaching
+from app.messaging import Position, connect, reaching
 from app.operations.audit import Breakdown, same_amounts
 from app.publisher import NotPublished, RedisPublisher
 from app.settings import Settings
@@ -59,7 +59,8 @@ def replay(
         target = _checked_target(target, not_real)
     with closing(LedgerReader(settings.profit_base_path)) as reader:
         if not dry_run and target is not None:
-            refuse_same_deployment(settings, target, reader.journal_position())
+            position = Position.of(reader.journal_position())
+            refuse_same_deployment(settings, target, position.entry)
         with reader.at_one_moment():
             extent = _extent(reader, day)
             kind = reader.kind_of(day) or settings.profit_report_kind

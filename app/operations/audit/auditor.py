@@ -12,7 +12,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.accounting import LedgerReader, path_of, set_aside, try_lock, write_daily_file
+from app.accounting import (
+    LedgerReader,
+    missing_reports,
+    path_of,
+    set_aside,
+    try_lock,
+    write_daily_file,
+)
 from app.delivery import (
     Candidate,
     FailedStores,
@@ -135,6 +142,8 @@ class Auditor:
             )
         if problem:
             findings.notes.append(problem)
+        if missing := missing_reports(self._base)[1]:
+            findings.notes.append(missing)
         if day.is_empty and file:
             findings.notes.append(f"the ledger has nothing of that day: {self._path} is left alone")
         return findings

@@ -86,7 +86,11 @@ def journal(deployment: Deployment) -> Finding:
     position = _ledger_position(deployment)
     if position is None:
         return Finding(OK, f"{found}; there is no ledger here to compare with")
-    entries = Journal(client, names).read(position, _MAX_READ)
+    reading = Journal(client, names).read(position, _MAX_READ)
+    entries = reading.entries
+    if reading.dropped and entries:
+        found += ", and older ones that were not counted are gone"
+        return Finding(FAIL, found, "start the bridge: it says how many, and counts the rest")
     if not entries:
         return Finding(OK, f"{found}, all of them in the ledger")
     return _waiting(entries, deployment.now(), is_full=length > _NEARLY_FULL * limit)

@@ -5,7 +5,14 @@ import shutil
 from collections import Counter
 from contextlib import closing
 
-from app.accounting import FILE_NAME, LedgerReader, WrongVersion, read_rejected, read_repetitions
+from app.accounting import (
+    FILE_NAME,
+    MISSING,
+    LedgerReader,
+    WrongVersion,
+    read_rejected,
+    read_repetitions,
+)
 from app.channels import AGGREGATE
 from app.domain import day_of
 from app.operations.audit import FILE, FIREBASE, LEDGER, Auditor, Difference, shortened
@@ -69,9 +76,15 @@ def figures(deployment: Deployment) -> Finding:
 
 def rejected(deployment: Deployment) -> Finding:
     """Check that no report was rejected."""
-    count = len(read_rejected(deployment.settings.profit_base_path))
-    if count:
-        return Finding(WARN, f"{count} reports were not counted", "see python -m app rejected")
+    entries = read_rejected(deployment.settings.profit_base_path)
+    missing = entries.pop(MISSING, None)
+    if missing:
+        others = f"; {len(entries)} others were not counted" if entries else ""
+        fix = "then clear it: python -m app rejected clear 0"
+        return Finding(FAIL, missing.reason + others, fix)
+    if entries:
+        found = f"{len(entries)} reports were not counted"
+        return Finding(WARN, found, "see python -m app rejected")
     return Finding(OK, "none")
 
 

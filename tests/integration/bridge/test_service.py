@@ -25,8 +25,8 @@ from app.messaging import (
     START,
     CircuitBreaker,
     Journal,
-    JournalEntry,
     Presence,
+    Reading,
     Received,
     Subscription,
     connect,
@@ -43,10 +43,10 @@ class WatchedJournal(Journal):
 
     on_read: Callable[[int], None]
 
-    def read(self, position: str, limit: int, up_to: str = NEWEST) -> list[JournalEntry]:
-        entries = super().read(position, limit, up_to)
-        self.on_read(len(entries))
-        return entries
+    def read(self, position: str, limit: int, up_to: str = NEWEST) -> Reading:
+        reading = super().read(position, limit, up_to)
+        self.on_read(len(reading.entries))
+        return reading
 
 
 class EarlyReport(Subscription):
