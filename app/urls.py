@@ -27,6 +27,11 @@ def redis_url(text: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable:
+        scheme, found, _ = text.partition("://")
+        if found and scheme.lower() not in {"redis", "rediss", "unix"}:
+            raise ValueError(
+                f"{scheme}:// is not served, only Redis is: it must look like redis://host:6379/0"
+            )
         raise ValueError("must look like redis://host:6379/0")
     for name, value in parse_qsl(parts.query):
         if name not in _OPTIONS:

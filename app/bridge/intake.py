@@ -80,6 +80,8 @@ class Intake:
         # journal has them.
         self._journaled_ending = f'"journal": "{journal.name}"}}'.encode()
         self._journal_timer = Timer(JOURNAL_CHECK_SECONDS)
+        self.trouble = ""
+        """Why Redis could not be asked the last time; empty: it could."""
 
     def start(self) -> None:
         """Subscribe. Raises StopProgram if Redis cannot be reached."""
@@ -176,8 +178,11 @@ class Intake:
         if self._breaker.is_tripped:
             return None
         try:
-            return method(*arguments)
+            answer = method(*arguments)
         except (redis.RedisError, OSError) as error:
             self._breaker.is_tripped = True
-            log.warning("journal_not_available", reason=error)
+            self.trouble = f"redis: {error}: {fix_for(error)}"
+            log.warning("journal_not_available", reason=error, hint=fix_for(error))
             return None
+        self.trouble = ""
+        return answer

@@ -107,7 +107,7 @@ class Bridge:
 
     def _run_once(self, timeout: float) -> None:
         """Take what has arrived through all steps."""
-        self.health.heartbeat()
+        self.health.heartbeat(waits_for=self.intake.trouble)
         received = self.intake.receive(timeout)
         self._is_behind = len(received) >= BATCH_SIZE
         if not self.shutdown.is_requested:

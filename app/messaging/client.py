@@ -1,5 +1,6 @@
 """Connections to Redis, with timeouts so that a dead connection holds nothing up."""
 
+import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.errors import RetryLater
+from app.messaging.answers import meaning_of
 from app.urls import masked
 
 SOCKET_TIMEOUT = 2.0
@@ -18,12 +20,6 @@ _CONNECT_TIMEOUT = 2.0
 """Seconds. Twice either is less than the 5 within which the bridge must be able to stop."""
 
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-_FIXES: dict[type[Exception], str] = {
-    redis.AuthenticationError: "correct the password in {variable}",
-    redis.exceptions.NoPermissionError: "name a user in {variable} that may do this",
-    redis.exceptions.ReadOnlyError: "name the primary in {variable}: this is a replica",
-    redis.exceptions.OutOfMemoryError: "raise its maxmemory: it is full",
-}
 _TLS_FIXES = {
     f"{_UNTRUSTED}.*(is not valid for|ismatch)": (
         "use the host name that its certificate was issued for in {variable}"
@@ -60,7 +56,30 @@ def connect(url: str) -> redis.Redis:
     if url.startswith("rediss:"):
         options["redis_connect_func"] = _leave_nothing_unread
     client: redis.Redis = redis.Redis.from_url(url, **options)
+    pool = client.connection_pool
+    pool.connection_class = leaves_a_wrong_server(pool.connection_class)
     return client
+
+
+@functools.cache
+def leaves_a_wrong_server(kind: type[Any]) -> type[Any]:
+    """Return a class of redis-py connections that closes when it leads to the wrong server.
+
+    After a failover behind a switch or a name, the old connections live on, to a replica. The next
+    command connects anew.
+    """
+
+    class Leaving(kind):  # type: ignore[misc]  # a class that is only known here
+        def read_response(self, *arguments: Any, **options: Any) -> Any:
+            try:
+                return super().read_response(*arguments, **options)
+            except redis.ResponseError as error:
+                answer = meaning_of(error)
+                if answer and answer.wrong_server:
+                    self.disconnect()
+                raise
+
+    return Leaving
 
 
 def _leave_nothing_unread(connection: Any) -> None:
@@ -93,8 +112,9 @@ def database_of(client: redis.Redis) -> int:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Return whether waiting is useless: the password or the certificate is not accepted."""
-    return isinstance(error, redis.AuthenticationError) or _UNTRUSTED in str(error)
+    """Return whether waiting is useless: somebody has to correct a setting or a certificate."""
+    answer = meaning_of(error) if isinstance(error, redis.RedisError) else None
+    return (answer is not None and not answer.waiting_helps) or _UNTRUSTED in str(error)
 
 
 def fix_for(error: BaseException, variable: str = "REDIS_URL") -> str:
@@ -106,8 +126,11 @@ def fix_for(error: BaseException, variable: str = "REDIS_URL") -> str:
     """
     text = f"{error} {error.__context__}"
     by_text = (fix for pattern, fix in _TLS_FIXES.items() if re.search(pattern, text, re.DOTALL))
-    by_type = (fix for kind, fix in _FIXES.items() if isinstance(error, kind))
-    fix = next(by_text, None) or next(by_type, "start it, or correct {variable}")
+    answer = meaning_of(error) if isinstance(error, redis.RedisError) else None
+    fix = next(by_text, None) or (answer.fix if answer else None)
+    if fix is None:
+        answered = isinstance(error, redis.ResponseError)
+        fix = "see its log: it is alive" if answered else "start it, or correct {variable}"
     return fix.format(variable=variable)
 
 

@@ -10,6 +10,7 @@ import redis
 import structlog
 
 from app.errors import StopProgram
+from app.messaging.answers import meaning_of
 from app.messaging.bulk_connection import BulkConnection, ReplyReader, pack
 from app.messaging.client import fix_for, is_refusal
 from app.timing import Backoff
@@ -161,6 +162,8 @@ class Subscription:
         """Return the messages that are complete with these bytes."""
         messages = []
         for reply in connection.read(received):
+            if _is_sign_of_life(reply):
+                continue
             if type(reply) is not list or not reply:
                 # Left to the reading thread: TLS breaks if it is closed while another one reads.
                 self._failure = connection, _failure_in(reply)
@@ -211,6 +214,14 @@ class Subscription:
             self._connection.close()
             self._connection = None
         self._closing.wait(self._backoff.next_pause())
+
+
+def _is_sign_of_life(reply: Any) -> bool:
+    """Return whether it is an error that a PING gets from a Redis that still delivers messages."""
+    if not isinstance(reply, redis.ResponseError):
+        return False
+    answer = meaning_of(reply)
+    return answer is not None and answer.waiting_helps and not answer.wrong_server
 
 
 def _failure_in(reply: Any) -> redis.RedisError:

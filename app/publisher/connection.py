@@ -35,6 +35,11 @@ _OPTIONS: dict[str, Any] = {
 # Redis older than 7.2 does not start with an ACL that names it. With both, redis-py 8 would warn.
 _NO_SETINFO = {"driver_info": None}
 _NO_SETINFO_BEFORE_7_2 = {"lib_name": None, "lib_version": None}
+_WRONG_SERVER = re.compile(
+    "READONLY|read[- ]only replica|MASTERDOWN|Link with MASTER is down|MOVED ", re.IGNORECASE
+)
+"""After a failover behind a switch or a name, an old connection still leads to what is a replica
+now. redis-py leaves out some codes."""
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
@@ -84,7 +89,8 @@ class PublisherConnection:
             deadline: on the monotonic clock.
 
         Raises:
-            redis.ResponseError: Redis refuses one of them; the connection stays usable.
+            redis.ResponseError: Redis refuses one of them. The connection stays usable, unless it
+                leads to the wrong server: then it is closed, to be connected anew.
             redis.RedisError, OSError: no reply, or none in time; the connection is closed.
         """
         refusal: redis.ResponseError | None = None
@@ -106,6 +112,8 @@ class PublisherConnection:
         if refusal is None and isinstance(reply, list):
             refusal = next((part for part in reply if isinstance(part, redis.ResponseError)), None)
         if refusal is not None:
+            if _WRONG_SERVER.search(f"{getattr(refusal, 'status_code', '')} {refusal}"):
+                self.disconnect()
             raise refusal
         return reply
 

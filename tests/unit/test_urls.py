@@ -14,6 +14,8 @@ from app.urls import masked, redis_url, tls_of, without_tls_options
         ("rediss://h?ssl_cert_reqs=CERT_REQUIRED", "required, optional, none"),
         ("rediss://h?ssl_check_hostname=no", "true, false"),
         ("rediss://h?ssl_ca_certs=/nowhere/ca.pem", "no readable file /nowhere/ca.pem"),
+        ("amqp://guest@h//", "amqp:// is not served, only Redis is: it must look like redis://"),
+        ("sqs://", "sqs:// is not served"),
         ("redis://h?socket_timeout=60", "takes no socket_timeout"),
     ],
 )
