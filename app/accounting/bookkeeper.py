@@ -210,9 +210,13 @@ class Bookkeeper:
         )
 
     def prune(self, days_kept: int, limit: int) -> None:
-        """Delete up to `limit` reports of days that are older than `days_kept`."""
+        """Delete up to `limit` reports of days that are older than `days_kept`.
+
+        Not by the clock alone: one that is far ahead would have the present deleted.
+        """
         try:
-            deleted = self._ledger.prune(day_of(self._clock()) - days_kept, limit)
+            newest = min(day_of(self._clock()), self._ledger.newest_day())
+            deleted = self._ledger.prune(newest - days_kept, limit)
         except sqlite3.Error as error:
             log.warning("ledger_not_pruned", reason=error)
             return

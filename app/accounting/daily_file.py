@@ -22,6 +22,7 @@ from app.domain import (
     to_microseconds,
 )
 from app.errors import RejectMessage
+from app.messaging import START
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -141,6 +142,7 @@ class DailyFiles:
         self._shown: dict[int, dict[str, bytes]] = {}
         self._dirty: set[int] = set()
         self._updates = 0
+        self._position = self.written_position = START
         self._written: dict[int, tuple[int, ...]] = {}
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -152,9 +154,15 @@ class DailyFiles:
         self._on_written = on_written or self._on_written
         self._thread.start()
 
-    def update(self, records: Mapping[int, Iterable[RenderedFigures]]) -> None:
-        """Add one batch of records by day, as a whole; the last record of a symbol stands."""
+    def update(
+        self, records: Mapping[int, Iterable[RenderedFigures]], position: str = START
+    ) -> None:
+        """Add one batch of records by day, as a whole; the last record of a symbol stands.
+
+        Once it is on disk, `written_position` is the journal's `position` with this batch.
+        """
         with self._lock:
+            self._position = position
             for day, shown in records.items():
                 self._shown.setdefault(day, {}).update(shown)
                 self._dirty.add(day)
@@ -203,6 +211,7 @@ class DailyFiles:
             days = sorted(self._dirty)
             self._dirty.clear()
             contents = [(day, self._shown[day].copy()) for day in days]
+            position = self._position
         for day, shown in contents:
             path = path_of(self._base, day)
             started = time.monotonic()
@@ -215,6 +224,8 @@ class DailyFiles:
                 with self._lock:
                     self._dirty.add(day)
                 self._wake.set()
+        if not self._dirty.intersection(days):
+            self.written_position = position
         return bool(contents)
 
     def _find_changed_by_others(self) -> None:

@@ -187,6 +187,11 @@ class Ledger:
         self._db.execute("INSERT OR REPLACE INTO day VALUES (?, ?)", (day, kind))
         return kind
 
+    def newest_day(self) -> int:
+        """Return the day of the newest report; 0 without any."""
+        (newest,) = self._db.execute("SELECT MAX(at) FROM report").fetchone()
+        return day_of(newest or 0)
+
     def prune(self, first_day: int, limit: int) -> int:
         """Delete up to `limit` published reports of days before `first_day`; return how many.
 

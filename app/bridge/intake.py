@@ -165,9 +165,14 @@ class Intake:
         """Return whether the ledger has something to record of a batch."""
         return batch.size > 0 or batch.journal_position != self._ledger.journal_position
 
-    def trim_journal(self) -> None:
-        """Delete from the journal what is recorded."""
-        self._ask(self._journal.trim, self._ledger.journal_position)
+    @property
+    def journal_position(self) -> str:
+        """The position up to which the journal is recorded."""
+        return self._ledger.journal_position
+
+    def trim_journal(self, position: str) -> None:
+        """Delete from the journal what is before `position`."""
+        self._ask(self._journal.trim, position)
 
     def other_bridges(self) -> dict[str, str] | None:
         """Return the other bridges that hear the same reports; None while Redis does not answer."""

@@ -188,7 +188,7 @@ class Bridge:
 
     def _publish(self, rendered: RenderedBatch) -> None:
         """Show figures in the daily files and on TICKER_PERFORMANCE_*."""
-        self.files.update(rendered.by_day)
+        self.files.update(rendered.by_day, self.intake.journal_position)
         self.outbox.put(rendered.newest)
         # While more messages wait here, the loop goes on as Redis publishes. Rebuilding needs an
         # empty outbox.
@@ -211,7 +211,8 @@ class Bridge:
             is_behind=self._is_behind,
         )
         self.files.forget_before(min(self.bookkeeper.totals.days))
-        self.intake.trim_journal()
+        # Not what is only in the ledger: if that is lost, the files and the journal have it all.
+        self.intake.trim_journal(self.files.written_position)
 
     def _look_for_other_bridges(self) -> None:
         """Log when another bridge starts or stops to count the same reports as this one."""

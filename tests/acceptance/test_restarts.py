@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from app.accounting import path_of
 from app.dev.processes import Process, free_port
 from app.publisher import RedisPublisher
 from tests.system import (
@@ -145,6 +146,30 @@ def test_what_the_daily_file_had_counts_once_however_often_it_is_published_again
     publisher.publish("PROFIT_REPORT", report("HOOD", 1), sender="bot")
     wait_until(lambda: system.total("HOOD") == 1, "all before it")
     assert (system.total("SOFI"), system.total()) == (20, 21)
+
+
+def test_the_journal_keeps_what_the_daily_file_lacks_so_that_a_lost_ledger_loses_nothing(
+    system: System,
+) -> None:
+    pipeline = system.redis.pipeline()
+    for number in range(3_000):
+        message = envelope(report("SOFI", 1, timestamp=now_text(timedelta(microseconds=number))))
+        pipeline.xadd(JOURNAL, {"message": message})
+    pipeline.execute()
+    # Nothing can be written where the new file is made.
+    path = path_of(system.base, today())
+    in_the_way = path.with_name(f"{path.name}.tmp")
+    in_the_way.mkdir(parents=True)
+    bridge = system.start_bridge()
+    wait_until(lambda: "cmdstat_xtrim" in system.redis.info("commandstats"), "reconciliation")
+    lose_the_ledger(system, bridge)
+    in_the_way.rmdir()
+    bridge = system.start_bridge()
+    wait_until(lambda: system.total() > 0, "a file")
+    lose_the_ledger(system, bridge)
+    system.start_bridge()
+    wait_until(lambda: system.total() == 3_000, "all that was reported")
+    assert not system.rejected()
 
 
 def test_a_journaled_report_that_cannot_be_counted_is_kept_once(

@@ -165,7 +165,8 @@ def test_a_day_opened_by_a_batch_that_the_disk_did_not_take_is_rendered_with_the
 
 
 def test_old_days_are_deleted_in_small_steps_and_the_others_stay_complete(tmp_path: Path) -> None:
-    recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY))
+    newest = report(NOON + 10 * DAY, symbol="HOOD")
+    recorded(tmp_path, *(report(NOON + n) for n in range(25)), report(NOON + 2 * DAY), newest)
     ledger = Ledger(tmp_path)
     bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 10 * DAY)
     bookkeeper.open(lambda: "0-0")
@@ -188,7 +189,20 @@ def test_old_days_are_deleted_in_small_steps_and_the_others_stay_complete(tmp_pa
     reader.close()
     counted = bookkeeper.count(Batch("0-0", [(report(NOON + 10 * DAY), b"")]))
     (_, (_, account)) = counted.rendered.newest
-    assert total_in(account) == 1
+    assert total_in(account) == 2
+    ledger.close()
+
+
+def test_a_clock_that_is_years_ahead_has_nothing_of_the_present_deleted(tmp_path: Path) -> None:
+    recorded(tmp_path, report(NOON))
+    ledger = Ledger(tmp_path)
+    bookkeeper = Bookkeeper(ledger, tmp_path, "increment", lambda: NOON + 1_000 * DAY)
+    bookkeeper.open(lambda: "0-0")
+    bookkeeper.rendered_at_start()
+    ledger.mark_published()
+    ledger.sync_published()
+    bookkeeper.prune(8, limit=10)
+    assert not ledger.is_empty(TODAY)
     ledger.close()
 
 
