@@ -16,7 +16,7 @@ from msgspec import Meta
 from app.channels import AGGREGATE, RedisNames
 from app.domain import PLACES, ReportKind, stored_symbol
 from app.errors import RejectMessage, WrongSetting
-from app.urls import database_url, masked, redis_url
+from app.urls import firebase_url, masked, redis_url
 
 ADMIN = "admin"
 """The FIREBASE_AUTH_UID of a bridge that bypasses the database rules."""
@@ -96,7 +96,7 @@ class Settings:
         "and FIREBASE_ROOT",
     ] = ""
     firebase_database_url: Annotated[
-        str | None, database_url, "the Realtime Database to write to"
+        str | None, firebase_url, "the Realtime Database to write to"
     ] = None
     google_application_credentials: Annotated[
         Path | None,

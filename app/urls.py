@@ -45,7 +45,7 @@ def redis_url(text: str) -> str:
     return text
 
 
-def database_url(text: str) -> str:
+def firebase_url(text: str) -> str:
     """Return the URL if it can be that of a Realtime Database, or of one in an emulator.
 
     Raises:
