@@ -105,6 +105,11 @@ def test_a_bot_with_only_the_package_loses_nothing_while_bridge_and_redis_are_ki
         bridge.signal(signal.SIGKILL)
         bridge.wait(PATIENCE)
         wait_until(lambda: publish("0.1") == "0", "a report that nobody hears")
+        # On a busy disk Redis may answer up to two seconds before it writes.
+        wait_until(
+            lambda: system.redis.info("persistence")["aof_buffer_length"] == 0,
+            "the journal in Redis's file",
+        )
         system.redis_server.signal(signal.SIGKILL)
         system.redis_server.wait(PATIENCE)
         assert publish("20") == publish("3") == "spooled"
