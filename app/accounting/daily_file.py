@@ -212,6 +212,7 @@ class DailyFiles:
             self._dirty.clear()
             contents = [(day, self._shown[day].copy()) for day in days]
             position = self._position
+        is_complete = True
         for day, shown in contents:
             path = path_of(self._base, day)
             started = time.monotonic()
@@ -221,10 +222,11 @@ class DailyFiles:
                 self._on_written(time.monotonic() - started)
             except OSError as error:
                 log.error("daily_file_not_written", path=path, reason=error.strerror)
+                is_complete = False
                 with self._lock:
                     self._dirty.add(day)
                 self._wake.set()
-        if not self._dirty.intersection(days):
+        if is_complete:
             self.written_position = position
         return bool(contents)
 
