@@ -62,7 +62,7 @@ def missing_reason(dropped: Dropped) -> str:
     until = to_text(1000 * dropped.until)
     number = "an unknown number of" if dropped.reports is None else dropped.reports
     return (
-        f"missing: the journal dropped {number} reports from {since} {until} "
+        f"missing: the journal dropped {number} reports journaled {since} {until} "
         "before they were counted. Have their bots send them again (the same report counts once), "
         "raise JOURNAL_LENGTH for the bots, then clear this entry"
     )

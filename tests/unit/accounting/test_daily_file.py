@@ -123,3 +123,30 @@ def test_close_reports_a_file_that_is_still_being_written(disk: Disk, files: Dai
     assert not files.close(0.01)
     disk.may_go_on.set()
     assert files.close(PATIENCE)
+
+
+def test_the_journal_may_be_trimmed_to_what_is_on_disk_also_while_changes_keep_coming(
+    disk: Disk, files: DailyFiles
+) -> None:
+    disk.may_go_on.clear()
+    files.update({DAY: [("SOFI", Figures(ATOMS).shown(2))]}, "1-0")
+    files.start()
+    wait_until(lambda: disk.syncs == 1, PATIENCE, "the first write")
+    files.update({DAY: [("SOFI", Figures(2 * ATOMS).shown(2))]}, "2-0")
+    assert files.written_position == "0-0"
+    first, disk.may_go_on = disk.may_go_on, threading.Event()
+    first.set()
+    wait_until(lambda: disk.syncs == 2, PATIENCE, "the second write")
+    assert files.written_position == "1-0"
+    disk.may_go_on.set()
+    wait_until(lambda: files.written_position == "2-0", PATIENCE, "the last change")
+
+
+def test_the_journal_keeps_what_a_full_disk_does_not_have(disk: Disk, files: DailyFiles) -> None:
+    disk.is_full = True
+    files.update({DAY: [("SOFI", Figures(ATOMS).shown(2))]}, "1-0")
+    files.start()
+    wait_until(lambda: disk.syncs > 2, PATIENCE, "some tries")
+    assert files.written_position == "0-0"
+    disk.is_full = False
+    wait_until(lambda: files.written_position == "1-0", PATIENCE, "the file")
