@@ -12,13 +12,11 @@ import secrets
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.event_loop import EventLoopThread
 from tests.tls import HOST, Authority
 
 ACCOUNT = "bridge@p.iam.gserviceaccount.com"
@@ -180,7 +179,7 @@ class Host:
         return None
 
 
-class FakeGoogle:
+class FakeGoogle(EventLoopThread):
     """Both hosts, as a context. `environment` is what a program needs to use them.
 
     Args:
@@ -199,13 +198,11 @@ class FakeGoogle:
         sign_in_latency: float = 0.0,
         uid: str | None = "profit-bridge",
     ) -> None:
+        super().__init__()
         self._behind = behind
         self._uid = uid
         self._tokens: dict[str, float] = {}
         self._key = rsa.generate_private_key(65537, 2048)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
         authority = Authority(folder, "google")
         context = authority.server_context()
         self.token_seconds = 3600
@@ -229,20 +226,6 @@ class FakeGoogle:
             "REQUESTS_CA_BUNDLE": str(authority.file),
             "NO_PROXY": HOST,
         }
-
-    def __enter__(self) -> "FakeGoogle":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
     def reset(self) -> None:
         """Answer the truth again, and count from nothing."""
@@ -340,10 +323,3 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         headers[name.lower()] = value.strip()
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Request(method, target, headers, body)
-
-
-async def _end_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -3,10 +3,9 @@
 import asyncio
 import datetime
 import ssl
-import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
+
+from tests.event_loop import EventLoopThread
 
 HOST = "localhost"
 """The name that the certificate is for; 127.0.0.1 is not."""
@@ -98,47 +99,25 @@ class Authority:
         ).add_extension(issuer, critical=False)
 
 
-class TlsServer:
+class TlsServer(EventLoopThread):
     """Takes TLS on a loopback port of its own, and passes what is in it to the port `behind`."""
 
     def __init__(self, behind: int, context: ssl.SSLContext) -> None:
+        super().__init__()
         self._behind = behind
         self._context = context
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.taken = 0
         """Connections that passed the handshake."""
 
-    def __enter__(self) -> "TlsServer":
-        self._thread.start()
-        starting = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+    def __enter__(self) -> Self:
+        server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context))
         self.port = int(server.sockets[0].getsockname()[1])
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(_end_others(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.taken += 1
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._behind)
         await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-
-
-async def _end_others() -> None:
-    """End every connection: a task that is left when its loop is gone complains on the terminal."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -27,6 +27,8 @@ import requests
 from firebase_admin import _http_client, credentials, db
 from google.auth.transport.requests import AuthorizedSession
 
+from tests.summary import properties
+
 REAL_URL = os.environ.get("CONTRACT_FIREBASE_DATABASE_URL")
 PATIENCE = (
     20.0  # seconds until a test that waits gives up; nothing waits that long when all is well
@@ -206,14 +208,7 @@ def listen() -> Iterator[Callable[[db.Reference], Callable[[], Heard]]]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print what the writer concluded from each answer of the fake Google."""
-    rows = [
-        value
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties
-        if name == "answer"
-    ]
+    rows = properties(terminalreporter, "answer")
     if not rows:
         return
     write = terminalreporter.write_line

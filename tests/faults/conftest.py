@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.faults.load import Verdict
+from tests.summary import properties
 
 Record = Callable[..., None]
 _COLUMNS = ("fault", "injections", "reports sent", "wrong sums", "stale symbols", "healed in s")
@@ -24,14 +25,7 @@ def record(record_property: Callable[[str, object], None]) -> Record:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    rows = [
-        value
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", "") == "call"
-        for name, value in report.user_properties
-        if name == "fault"
-    ]
+    rows = properties(terminalreporter, "fault")
     if not rows:
         return
     # The longest of each fault; all else adds up.

@@ -30,13 +30,6 @@ class Recorder(FirebaseClient):
         self.requests.append({update.key: update.value for update in updates})
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firebase]:
-    database = Firebase(tmp_path_factory.mktemp("firebase"))
-    yield database
-    database.process.end()
-
-
 @pytest.fixture
 def firebase(database: Firebase) -> Iterator[Recorder]:
     database.put("services", None)

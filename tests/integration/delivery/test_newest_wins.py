@@ -41,13 +41,6 @@ class Recorder(FirebaseClient):
         super().store_many(updates)
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firebase]:
-    database = Firebase(tmp_path_factory.mktemp("firebase"))
-    yield database
-    database.process.end()
-
-
 @pytest.fixture
 def firebase(database: Firebase) -> Iterator[Recorder]:
     database.faults()
