@@ -97,9 +97,13 @@ class _Attempt:
     @property
     def left(self) -> list[Write]:
         """What is neither written nor refused yet."""
+        return self.left_of(self.writes)
+
+    def left_of(self, writes: Sequence[Write]) -> list[Write]:
+        """Return those of some writes that are neither written nor refused yet."""
         settled = {id(write) for write in self.written}
         settled.update(id(write) for write, _, _ in self.refused)
-        return [write for write in self.writes if id(write) not in settled]
+        return [write for write in writes if id(write) not in settled]
 
     def refuse(self, write: Write, error: GiveUp) -> None:
         refusal = Refusal.DENIED if isinstance(error, Misconfigured) else Refusal.REFUSED
@@ -263,8 +267,7 @@ class LatestValueStore:
             for kind in kinds:
                 self._write_group(kind, attempt, holder, is_part=is_part)
         elif is_part or not self._is_kind_refused(writes, error, attempt, holder):
-            left = {id(write) for write in attempt.left}
-            rest = [write for write in writes if id(write) in left]
+            rest = attempt.left_of(writes)
             size = -(-len(rest) // _PARTS)
             for start in range(0, len(rest), size or 1):
                 part = rest[start : start + size]
@@ -301,9 +304,8 @@ class LatestValueStore:
 
     @staticmethod
     def _refuse_rest(writes: Sequence[Write], error: GiveUp, attempt: _Attempt) -> None:
-        left = {id(write) for write in attempt.left}
         attempt.kinds[kind_of(writes[0].update)] = error
-        attempt.refuse_kind((write for write in writes if id(write) in left), error)
+        attempt.refuse_kind(attempt.left_of(writes), error)
 
     def _send(self, writes: Sequence[Write], attempt: _Attempt, holder: str) -> GiveUp | None:
         """Send one request; return why Firebase refuses it."""
